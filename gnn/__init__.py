@@ -1,0 +1,1 @@
+"""The causal GraphSAGE on a temporal graph: encode, train, evaluate, calibrate, score."""
