@@ -1,0 +1,217 @@
+"""What every scheme needs to play: its accounts, life span, tools, and how hard it hides.
+
+A `Plan` is fixed before the population exists (ring accounts join as its plan says), a `Stage` is the world
+in which plans are played out, a `Script` is what one plan did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from graphs.datasets.frames import CardLinks, Logins, Payments, Transfers, concat, empty
+from graphs.datasets.population import CATEGORIES, ONLINE_REGION, Population
+from graphs.datasets.rhythm import DAY, HOUR, MINUTE, Rhythm
+
+ROLES = ("organiser", "mule", "victim", "insider", "tool", "member")
+ENTITY_TYPES = ("user", "device", "card", "merchant")
+
+
+@dataclass(frozen=True)
+class Evasion:
+    """How hard rings hide.
+
+    camouflage: everyday payments of ring accounts, as a multiple of the average person's; rotation: how many
+    times as many devices and cards a ring goes through; public: share of ring events on a kiosk or workplace
+    device of strangers; aged_days: mean age of accounts before the ring uses them; stretch: life span and
+    pauses; cell: most members that share tools directly (splits a ring below size gates); bridge: share of
+    events on a tool of another ring.
+    """
+
+    camouflage: float
+    rotation: float
+    public: float
+    aged_days: float
+    stretch: float
+    cell: int
+    bridge: float
+
+
+EVASION = (
+    Evasion(camouflage=0.15, rotation=1.0, public=0.03, aged_days=6, stretch=1.0, cell=99, bridge=0.0),
+    Evasion(camouflage=0.5, rotation=1.0, public=0.04, aged_days=15, stretch=1.0, cell=99, bridge=0.0),
+    Evasion(camouflage=0.8, rotation=1.6, public=0.08, aged_days=30, stretch=1.2, cell=8, bridge=0.0),
+    Evasion(camouflage=1.0, rotation=2.2, public=0.12, aged_days=90, stretch=1.6, cell=5, bridge=0.01),
+    Evasion(camouflage=1.2, rotation=3.0, public=0.2, aged_days=180, stretch=2.0, cell=4, bridge=0.03),
+)
+"""By the dial of the world, 0 (careless) to 4 (careful)."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One ring to be: `users` (members,) codes, the first is the organiser; [start, stop) µs UTC."""
+
+    ring: int
+    archetype: str
+    users: np.ndarray
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Member:
+    """An entity's part in a ring or group, from `since` to `until` (µs UTC)."""
+
+    entity_type: str
+    code: int
+    role: str
+    since: int
+    until: int
+
+
+@dataclass(frozen=True)
+class Script:
+    """What a plan did."""
+
+    payments: Payments = field(default_factory=lambda: empty(Payments))
+    transfers: Transfers = field(default_factory=lambda: empty(Transfers))
+    logins: Logins = field(default_factory=lambda: empty(Logins))
+    links: CardLinks = field(default_factory=lambda: empty(CardLinks))
+    members: tuple[Member, ...] = ()
+
+
+@dataclass
+class Stage:
+    """The world while schemes are played out; the only changing state is what has been handed out."""
+
+    rng: np.random.Generator
+    population: Population
+    rhythms: tuple[Rhythm, ...]
+    evasion: Evasion
+    honest: np.ndarray
+    device_count: int
+    card_count: int
+    lent_devices: list[np.ndarray] = field(default_factory=list)
+    used_shops: set[int] = field(default_factory=set)
+
+    def devices(self, count: int, *, start: int) -> np.ndarray:
+        """Devices for a scheme: mostly new, some second-hand phones that honest people gave up before
+        `start`."""
+        fresh = np.arange(self.device_count, self.device_count + count, dtype=np.int32)
+        self.device_count += count
+        seller = self.rng.choice(self.honest, count)
+        sold = (self.population.phone_change[seller] < start) & (self.rng.random(count) < 0.9)
+        devices = np.where(sold, self.population.phone[seller], fresh).astype(np.int32)
+        self.lent_devices.append(devices)
+        return devices
+
+    def new_cards(self, count: int) -> np.ndarray:
+        """Cards of nobody in the world: bought numbers, prepaid cards."""
+        self.card_count += count
+        return np.arange(self.card_count - count, self.card_count, dtype=np.int32)
+
+    def victims(self, count: int, *, time: int) -> np.ndarray:
+        """Honest users who have an account at `time`, each at most once: (count or fewer,) codes."""
+        candidates = self.rng.choice(self.honest, 4 * count + 8)
+        return np.unique(candidates[self.population.active(candidates, np.array(time))])[:count]
+
+    def times(self, count: int, *, start: int, stop: int) -> np.ndarray:
+        """Instants in [start, stop) in somebody's daily rhythm, sorted: (count,) int64 µs."""
+        rhythm = self.rhythms[self.rng.integers(len(self.rhythms))]
+        return np.sort(rhythm.draw(self.rng, count, start=start, stop=stop))
+
+    def pauses(self, count: int, *, minutes: float) -> np.ndarray:
+        """Pauses between events of one sitting, the longer the more careful: (count,) int64 µs."""
+        return (self.rng.exponential(minutes * self.evasion.stretch, count) * MINUTE).astype(
+            np.int64
+        ) + MINUTE // 12
+
+    def hide(self, devices: np.ndarray, *, ring_devices: np.ndarray) -> np.ndarray:
+        """Some events move to public devices of strangers and, for careful rings, to another ring's
+        devices."""
+        kiosks = self.population.kiosk[self.rng.choice(self.honest, 3)]
+        offices = self.population.work_device[self.rng.choice(self.honest, 2)]
+        public = np.append(kiosks, offices)
+        public = public[public >= 0]
+        if len(public):
+            out = self.rng.random(len(devices)) < self.evasion.public
+            devices = np.where(out, self.rng.choice(public, len(devices)), devices)
+        others = [lent for lent in self.lent_devices[-4:] if lent is not ring_devices and len(lent)]
+        if others and self.evasion.bridge > 0:
+            bridge = self.rng.random(len(devices)) < self.evasion.bridge
+            devices = np.where(bridge, self.rng.choice(others[0], len(devices)), devices)
+        return devices.astype(np.int32)
+
+    def cells(self, members: int) -> np.ndarray:
+        """Members into cells that share tools directly: (members,) int64 cell numbers, at least 2 to a
+        cell."""
+        count = max(1, round(members / self.evasion.cell))
+        return np.arange(members) * count // members
+
+    def gift_shops(self, count: int) -> np.ndarray:
+        """Merchants whose goods turn into money again: gift cards, electronics, digital goods."""
+        shop = self.population.merchants
+        sells = np.isin(shop.category, [CATEGORIES.index(c) for c in ("gift_card", "electronics", "digital")])
+        wanted = np.flatnonzero(sells & (shop.region == ONLINE_REGION))
+        return self.rng.choice(wanted if len(wanted) else np.arange(len(shop)), count).astype(np.int32)
+
+    def quiet_shop(self) -> int:
+        """A merchant of below-median popularity in some region that no other scheme has used."""
+        shop = self.population.merchants
+        popularity = np.diff(shop.reach)
+        quiet = np.flatnonzero((popularity <= np.median(popularity)) & (shop.region != ONLINE_REGION))
+        free = np.setdiff1d(quiet, np.fromiter(self.used_shops, dtype=np.int64))
+        chosen = int(self.rng.choice(free if len(free) else quiet))
+        self.used_shops.add(chosen)
+        return chosen
+
+
+def members_of(
+    entity_type: str, codes: np.ndarray, role: str, *, start: int, stop: int
+) -> tuple[Member, ...]:
+    """Each distinct code once, MISSING left out."""
+    return tuple(Member(entity_type, int(code), role, start, stop) for code in np.unique(codes) if code >= 0)
+
+
+def crew(plan: Plan) -> tuple[Member, ...]:
+    """The organiser and the mules of a plan."""
+    first, rest = plan.users[:1], plan.users[1:]
+    return members_of("user", first, "organiser", start=plan.start, stop=plan.stop) + members_of(
+        "user", rest, "mule", start=plan.start, stop=plan.stop
+    )
+
+
+def joined(scripts: Sequence[Script]) -> Script:
+    """Scripts of many schemes as one (without members, which belong to their own ring)."""
+    return Script(
+        payments=concat(Payments, [script.payments for script in scripts]),
+        transfers=concat(Transfers, [script.transfers for script in scripts]),
+        logins=concat(Logins, [script.logins for script in scripts]),
+        links=concat(CardLinks, [script.links for script in scripts]),
+    )
+
+
+def life_days(low: float, high: float, rng: np.random.Generator, *, evasion: Evasion, days: int) -> float:
+    """A life span in days: stretched by evasion, at most half the world."""
+    return float(min(rng.uniform(low, high) * evasion.stretch, days / 2))
+
+
+__all__ = [
+    "DAY",
+    "ENTITY_TYPES",
+    "EVASION",
+    "HOUR",
+    "MINUTE",
+    "ROLES",
+    "Evasion",
+    "Member",
+    "Plan",
+    "Script",
+    "Stage",
+    "crew",
+    "joined",
+    "life_days",
+    "members_of",
+]
