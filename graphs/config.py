@@ -1,0 +1,329 @@
+"""From a command line to a checked call: the one place that knows Hydra.
+
+Every script and every `ringtrace` verb goes through `run`. It adds three things to Hydra: the configuration
+of all jobs is composed and checked before the first one starts; faults are told in a line or two with the
+override to write instead; relative paths always mean the folder the user is in.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import re
+import shlex
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+import yaml
+from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from graphs.errors import ConfigError, DataError, NotFoundError, RingtraceError
+from graphs.logs import log_to, mask
+from graphs.signatures import INPUT_PATHS, check_config, nearest
+
+__all__ = ["call", "check_config", "compose", "config_folder", "run", "run_script"]
+
+log = logging.getLogger(__name__)
+
+EXIT_CODES = {ConfigError: 2, DataError: 3, NotFoundError: 4}
+"""What a verb ends with: 2 the configuration, 3 the data, 4 something that isn't there; 1 any other fault."""
+
+COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError)
+
+
+def run_script(verb: str) -> None:
+    """The whole of a script: run `verb` with the command line's overrides and exit with its code."""
+    sys.exit(run(verb, sys.argv[1:], program=f"python {sys.argv[0]}"))
+
+
+def run(
+    verb: str, arguments: Sequence[str] = (), *, program: str = "ringtrace", folder: Path | None = None
+) -> int:
+    """Run `verb` as a Hydra application: one run, or with `-m` a sweep. Returns the exit code.
+
+    `program` is what the user typed before the overrides, for messages that show a command; `folder` where
+    the YAML files lie. A fault in the configuration costs no work and leaves no folder behind.
+    """
+    options = get_args_parser().parse_intermixed_args(list(arguments))
+    debug = os.environ.get("RINGTRACE_DEBUG", "0") not in ("", "0") or "debug=true" in options.overrides
+    folders = [folder or config_folder()]
+    if options.config_dir:
+        folders.append(Path(options.config_dir).absolute())
+    level = logging.DEBUG if debug else logging.INFO
+    log_to(level=level)
+    try:
+        if not (options.help or options.hydra_help or options.info or options.shell_completion):
+            _check_jobs(verb, options, folders, program)
+        job = _Job(verb, level)
+        _run_hydra(job, arguments, folders[0], program)
+        return job.exit_code
+    except RingtraceError as error:
+        return _tell(error, debug=debug)
+    except _JobFailedError as error:
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped\n")
+        return 130
+    except Exception:
+        sys.stderr.write(f"{mask(traceback.format_exc())}This is a fault in Ringtrace, not in your input.\n")
+        return 1
+
+
+def call(verb: str, overrides: Sequence[str] = (), *, folders: Sequence[Path] = ()) -> Any:
+    """Compose, check and run `verb` in this process; returns what it returns. For sweeps and benchmarks."""
+    return check_config(compose(verb, overrides, folders=folders))()
+
+
+def config_folder() -> Path:
+    """Where our YAML files lie: inside the installed package, or at the top of a checkout."""
+    packaged = Path(__file__).parent / "configs"
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "configs"
+
+
+def compose(
+    verb: str,
+    overrides: Sequence[str] = (),
+    *,
+    folders: Sequence[Path] = (),
+    program: str = "ringtrace",
+) -> dict[str, Any]:
+    """The resolved configuration of `verb` as plain dicts and lists; paths in it are absolute.
+
+    `folders`: where the YAML files lie, the main one first (default ours). Raises ConfigError that says in a
+    line or two what is wrong with which override, and what to write instead.
+
+    >>> compose("train", ["data=p2p", "trainer.epochs=3"])["trainer"]["epochs"]
+    3
+    """
+    main, *more = folders or [config_folder()]
+    for extra in more:
+        if not extra.is_dir():
+            raise ConfigError(f"--config-dir: {extra} is not a folder")
+    search = [f"hydra.searchpath=[{','.join(f'file://{extra}' for extra in more)}]"] if more else []
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(main.absolute())):
+        try:
+            config = hydra.compose(verb, [*search, *overrides])
+        except COMPOSITION_ERRORS as error:
+            problems = list(_explain(verb, overrides, search, program)) or [_shorten(error)]
+            raise ConfigError("\n".join(problems)) from error
+        return _plain(config)
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
+    try:
+        missing = sorted(str(key) for key in OmegaConf.missing_keys(config))
+        values = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+    if missing:
+        raise ConfigError("\n".join(f"{key}: required; set it with {key}=…" for key in missing))
+    assert isinstance(values, dict)
+    return {str(key): _absolute(str(key), value) for key, value in values.items()}
+
+
+def _absolute(key: str, value: Any) -> Any:
+    """Relative paths start at the folder the user is in; the run record then tells which file that was."""
+    if key in ("output", *INPUT_PATHS) and isinstance(value, str) and "://" not in value:
+        return str(Path(os.path.normpath(Path(value).expanduser().absolute())))
+    return value
+
+
+# ---------------------------------------------------------------------------------------------- running
+
+
+def _check_jobs(verb: str, options: Any, folders: Sequence[Path], program: str) -> None:
+    problems: dict[str, None] = {}
+    for overrides in _jobs(options.overrides) if options.multirun else [options.overrides]:
+        try:
+            config = compose(options.config_name or verb, overrides, folders=folders, program=program)
+            if not options.cfg:
+                check_config(config)
+        except ConfigError as error:
+            problems.update(dict.fromkeys(str(error).splitlines()))
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _jobs(overrides: Sequence[str]) -> Iterator[list[str]]:
+    """The overrides of each job of a sweep. What can't be parsed stays as it is, for `compose` to explain."""
+    choices = []
+    for text in overrides:
+        override = _parse(text)
+        if override is not None and override.is_discrete_sweep():
+            key = override.get_key_element()
+            choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+        else:
+            choices.append([text])
+    return map(list, itertools.product(*choices))
+
+
+class _Job:
+    """One run of a verb inside Hydra; picklable, since a parallel launcher sends it to other processes."""
+
+    def __init__(self, verb: str, level: int) -> None:
+        self.verb = verb
+        self.level = level
+        self.exit_code = 0
+        self.__name__ = verb
+
+    def __call__(self, config: DictConfig) -> None:
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        log_to(folder / f"{self.verb}.log", level=self.level)
+        try:
+            result = check_config(_plain(config) | {"output": str(folder)})()
+        except RingtraceError as error:
+            log.debug("", exc_info=True)
+            log.error("%s", error)
+            self.exit_code = _exit_code(error)
+            if HydraConfig.get().mode is RunMode.MULTIRUN:
+                # Hydra ends the sweep as failed, after its other jobs. They may live in other processes, and
+                # pickle carries less than our errors hold.
+                raise _JobFailedError(self.exit_code) from None
+            return
+        log.info("done: %s", result if isinstance(result, Path) else folder)
+
+
+class _JobFailedError(Exception):
+    """A job ended with a fault that its log has told already."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
+def _run_hydra(job: _Job, arguments: Sequence[str], folder: Path, program: str) -> None:
+    """Hydra reads sys.argv, and on an exception prints and exits unless told to raise; both undone after."""
+    overrides = get_args_parser().parse_intermixed_args(list(arguments)).overrides
+    options = [text for text in arguments if text not in overrides]
+    argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    # Overrides last: Hydra's parser refuses `data=p2p -m seed=1,2`, which people write all the same.
+    sys.argv = [program, *options, *overrides]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        hydra.main(version_base="1.3", config_path=str(folder), config_name=job.verb)(job)()
+    finally:
+        sys.argv = argv
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if full_error is not None:
+            os.environ["HYDRA_FULL_ERROR"] = full_error
+
+
+def _exit_code(error: RingtraceError) -> int:
+    return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)
+
+
+def _tell(error: RingtraceError, *, debug: bool) -> int:
+    sys.stderr.write(mask(traceback.format_exc() if debug else f"{error}\n"))
+    return _exit_code(error)
+
+
+# ------------------------------------------------------------------------------------------- explaining
+
+
+def _explain(verb: str, overrides: Sequence[str], search: list[str], program: str) -> Iterator[str]:
+    """Every override at fault. Hydra stops at the first, speaks of its grammar, and offers to add typos."""
+    choices, values = list[str](), list[Override]()
+    for text in overrides:
+        override = _parse(text)
+        if override is None:
+            yield _advise_quotes(text, overrides, verb, program)
+        elif override.is_sweep_override():
+            yield f"{text}: several values; add -m to run each, or write [a,b] for a list"
+        elif options := _options(override.key_or_group):
+            problem = _check_choice(override, options)
+            if problem is None:
+                choices.append(text)
+            else:
+                yield problem
+        else:
+            values.append(override)
+    yield from _check_keys(verb, values, [*search, *choices])
+
+
+def _parse(text: str) -> Override | None:
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException:
+        return None
+
+
+def _advise_quotes(text: str, overrides: Sequence[str], verb: str, program: str) -> str:
+    key, equals, value = text.partition("=")
+    if not equals:
+        return f"{text}: an override is written key=value"
+    quoted = f'{key}="{value}"'
+    if _parse(quoted) is None:
+        return f"{text}: this value can't be read; put it in double quotes inside single ones: 'key=\"…\"'"
+    command = program if program.startswith("python") else f"{program} {verb}"
+    fixed = shlex.join(quoted if other == text else other for other in overrides)
+    return f'{key}: a value with = , : or brackets in it must be quoted, key="…"; write:\n  {command} {fixed}'
+
+
+def _options(group: str) -> list[str]:
+    loader = GlobalHydra.instance().config_loader()
+    return loader.get_group_options(group, results_filter=ObjectType.CONFIG)
+
+
+def _check_choice(override: Override, options: list[str]) -> str | None:
+    chosen = override.value()
+    for name in chosen if isinstance(chosen, list) else [chosen]:
+        if name is not None and str(name) not in options and not override.is_delete():
+            there_are = f"there are: {', '.join(sorted(options))}"
+            return f"{override.key_or_group}={name}: no such option{nearest(str(name), options)}; {there_are}"
+    return None
+
+
+def _check_keys(verb: str, overrides: Sequence[Override], choices: Sequence[str]) -> Iterator[str]:
+    """Name each override whose key the configuration lacks; what `+` adds is for `check_config` to judge."""
+    try:
+        config = hydra.compose(verb, list(choices))
+    except COMPOSITION_ERRORS:
+        return
+    known = list(_key_paths(config))
+    groups = [group for group in GlobalHydra.instance().config_loader().list_groups("") if group != "hydra"]
+    for override in overrides:
+        key = override.key_or_group
+        adds = override.is_add() or override.is_force_add()
+        indexed = re.search(r"[.\[]\d", key)
+        if not (adds or indexed or key in known or key.startswith("hydra")):
+            parent, _, leaf = key.rpartition(".")
+            beside = [path.rpartition(".")[2] for path in known if path.rpartition(".")[0] == parent]
+            close = nearest(leaf, beside) if parent in known else nearest(key, [*known, *groups])
+            there_are = ", ".join(name for name in beside if not name.endswith("_"))
+            yield f"{key}: no such key{close or f'; there are: {there_are}'}"
+
+
+def _key_paths(node: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(node, DictConfig) and not (node._is_none() or node._is_missing()):
+        for key in map(str, node):
+            yield f"{prefix}{key}"
+            yield from _key_paths(node._get_node(key), f"{prefix}{key}.")
+
+
+def _shorten(error: Exception) -> str:
+    """Hydra's own message without its grammar and search paths, for faults in the YAML files themselves."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"{mark.name}, line {mark.line + 1}: not valid YAML: {error.problem}"
+    text = str(error) or str(error.__cause__)
+    group, _, options = text.partition("\nAvailable options:\n")
+    if named := re.match(r"You must specify '(\S+?)'", group):
+        return f"{named[1]}: choose one with {named[1]}=…; there are: {', '.join(options.split())}"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if error.__cause__ is not None and str(error.__cause__) not in text:
+        lines += str(error.__cause__).splitlines()[:1]
+    return "\n  ".join(lines[:3])

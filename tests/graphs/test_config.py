@@ -1,0 +1,192 @@
+"""The command line against a small set of configs and verbs of its own, so that nothing else can break it."""
+
+import sys
+import types
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from graphs.config import compose, run
+from graphs.errors import ConfigError, DataError, Fault, NotFoundError
+
+BASE = (Path(__file__).parents[2] / "configs" / "base.yaml").read_text()
+TRAIN = """
+defaults: [base, {model: small}, _self_, {experiment: null}]
+_target_: gnn.toy.train
+seed: 0
+file: in.csv
+resume_from: null
+output: outputs/${now:%H-%M-%S-%f}
+hydra: {job: {name: train}}
+"""
+MODEL = "_target_: gnn.toy.Model\nwidth: {}\nlr: 0.1\n"
+EXPERIMENT = "# @package _global_\ndefaults: [{override /model: large}]\nseed: 9\n"
+DONE = []
+
+
+@dataclass(frozen=True)
+class Model:
+    width: int
+    lr: float
+
+
+def train(*, model: Model, seed: int, file: str, output: str, resume_from: str | None) -> Path:
+    DONE.append((model.width, seed, Path(file).read_text(), output))
+    if seed == 13:
+        raise DataError(
+            [Fault("bad", file, "card", "not a number", "Mend it", 1, (2,), ("4111111111111111",))]
+        )
+    if seed == 14:
+        raise NotFoundError("no such thing")
+    if seed == 15:
+        raise KeyError("ana@example.org")
+    return Path(output)
+
+
+@pytest.fixture
+def cli(tmp_path, monkeypatch, capsys):
+    """Run the toy verb from a folder with in.csv; gives the exit code and what standard error shows."""
+    module = types.ModuleType("gnn.toy")
+    for thing in (Model, train):
+        monkeypatch.setattr(thing, "__module__", "gnn.toy")
+        setattr(module, thing.__name__, thing)
+    monkeypatch.setitem(sys.modules, "gnn.toy", module)
+    files = {"base": BASE, "train": TRAIN, "model/small": MODEL.format(4), "model/large": MODEL.format(64)}
+    for name, text in (files | {"experiment/big": EXPERIMENT}).items():
+        path = tmp_path / "configs" / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "in.csv").write_text("rows")
+    monkeypatch.chdir(tmp_path / "here")
+    DONE.clear()
+
+    def invoke(*arguments):
+        code = run("train", arguments, folder=tmp_path / "configs")
+        return code, capsys.readouterr().err
+
+    invoke.configs = tmp_path / "configs"
+    return invoke
+
+
+def test_a_run_gets_plain_values_and_an_absolute_output_folder(cli):
+    assert cli("seed=3", "output=out")[0] == 0
+    assert [(4, 3, "rows", str(Path("out").absolute()))] == DONE
+    assert list(Path("out").iterdir()) == [Path("out/train.log")]
+
+
+def test_an_experiment_is_named_without_plus_and_gives_way_to_the_command_line(cli):
+    cli("experiment=big", "seed=2")
+    assert DONE[0][:2] == (64, 2)
+
+
+@pytest.mark.parametrize("order", [("-m", "seed=1,2"), ("seed=1,2", "-m"), ("file=in.csv", "-m", "seed=1,2")])
+def test_every_job_of_a_sweep_reads_the_same_relative_path_and_writes_its_own_folder(cli, order):
+    assert cli(*order, "output=out")[0] == 0
+    out = Path("out").absolute()
+    assert [(4, 1, "rows", str(out / "0")), (4, 2, "rows", str(out / "1"))] == DONE
+
+
+def test_a_fault_in_any_job_of_a_sweep_is_told_before_the_first_one_starts(cli):
+    code, told = cli("-m", "seed=1,two", "model.lr=0.1,fast")
+    assert code == 2
+    assert told.splitlines() == [
+        "model.lr: expected float, got 'fast'",
+        "seed: expected int, got 'two'",
+    ]
+    assert DONE == [] and not Path("outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("trian.seed=1", "trian.seed: no such key; did you mean seed?"),
+        ("modle.lr=1", "modle.lr: no such key; did you mean model.lr?"),
+        ("lr=1", "lr: no such key; did you mean model.lr?"),
+        ("modell=large", "modell: no such key; did you mean model?"),
+        ("model.zzz=1", "model.zzz: no such key; there are: width, lr"),
+        ("+sed=1", "sed: no such key; did you mean seed?"),
+        ("model=lareg", "model=lareg: no such option; did you mean large?; there are: large, small"),
+        ("seed=1,2", "seed=1,2: several values; add -m to run each, or write [a,b] for a list"),
+        ("seed", "seed: an override is written key=value"),
+        ("model.width=???", "model.width: required; set it with model.width=…"),
+        ("file=${nowhere}", "file: Interpolation key 'nowhere' not found"),
+        ("debug=perhaps", "debug: expected bool, got 'perhaps'"),
+    ],
+)
+def test_a_faulty_override_is_told_in_one_line(cli, override, told):
+    assert cli(override) == (2, f"{told}\n")
+
+
+def test_all_faulty_overrides_are_told_at_once(cli):
+    told = cli("trian.seed=1", "model=lareg", "file=a=b")[1].splitlines()
+    assert [line.split(":")[0] for line in told[:2]] == ["model=lareg", "file"] and "trian.seed" in told[-1]
+
+
+def test_an_equals_sign_in_a_value_is_answered_with_the_command_to_type(cli):
+    code, told = cli("seed=2", "file=ckpt/epoch=03-val=0.91.ckpt")
+    assert code == 2
+    assert told.splitlines()[1] == """  ringtrace train seed=2 'file="ckpt/epoch=03-val=0.91.ckpt"'"""
+
+
+def test_a_quoted_path_may_hold_anything(cli):
+    Path("café = data, 2025.csv").write_text("odd")
+    assert cli('file="café = data, 2025.csv"')[0] == 0
+    assert DONE[0][2] == "odd"
+
+
+def test_a_broken_yaml_file_is_named_with_its_line(cli):
+    (cli.configs / "model" / "small.yaml").write_text("width: 1\nlr: [1,\n")
+    code, told = cli()
+    assert code == 2 and "small.yaml, line 3: not valid YAML" in told
+
+
+def test_a_folder_of_ones_own_adds_options(cli, tmp_path):
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "mine" / "model" / "tiny.yaml").write_text(MODEL.format(1))
+    assert cli("--config-dir", str(tmp_path / "mine"), "model=tiny")[0] == 0
+    assert DONE[0][0] == 1
+    assert cli("--config-dir", "absent")[1] == f"--config-dir: {Path('absent').absolute()} is not a folder\n"
+
+
+@pytest.mark.parametrize(("seed", "expected"), [(13, 3), (14, 4), (15, 1)])
+def test_each_kind_of_failure_has_its_exit_code(cli, seed, expected):
+    assert cli(f"seed={seed}")[0] == expected
+
+
+def test_a_users_fault_shows_no_traceback_and_no_card_number(cli):
+    told = cli("seed=13", "output=out")[1]
+    assert "in.csv, column card, data row 2" in told and "411111******1111" in told
+    assert "Traceback" not in told and "4111111111111111" not in told + Path("out/train.log").read_text()
+
+
+def test_our_own_fault_shows_a_masked_traceback_and_says_so(cli):
+    told = cli("seed=15")[1]
+    assert "Traceback" in told and "fault in Ringtrace" in told and "ana@example.org" not in told
+
+
+def test_debug_shows_the_traceback(cli, monkeypatch):
+    assert "Traceback" in cli("seed=14", "debug=true")[1]
+    monkeypatch.setenv("RINGTRACE_DEBUG", "1")
+    assert "Traceback" in cli("seed=14")[1]
+
+
+def test_a_failed_job_fails_the_sweep_but_not_the_other_jobs(cli):
+    assert cli("-m", "seed=14,2")[0] == 4
+    assert [done[1] for done in DONE] == [14, 2]
+
+
+def test_an_input_path_that_does_not_exist_is_told_resolved(cli):
+    code, told = cli("resume_from='../a=b.ckpt'")
+    assert (code, told) == (2, f"resume_from: {Path('../a=b.ckpt').resolve()} does not exist\n")
+
+
+def test_cfg_shows_the_configuration_and_runs_nothing(cli):
+    assert cli("--cfg", "job", "seed=5")[0] == 0
+    assert DONE == []
+
+
+def test_compose_tells_its_faults_as_a_config_error(cli):
+    with pytest.raises(ConfigError, match="did you mean seed"):
+        compose("train", ["sede=1"], folders=[cli.configs])

@@ -1,0 +1,39 @@
+import logging
+
+import pytest
+
+from graphs.logs import log_to, mask
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("card 4111111111111111.", "card 411111******1111."),
+        ("5555-5555-5555-4444", "555555******4444"),
+        ("4111 1111 1111 1112", "4111 1111 1111 1112"),  # fails the Luhn check
+        ("loss 0.4111111111111111", "loss 0.4111111111111111"),
+        ("ana@example.org, bo.b+x@mail.example.co.uk", "***@***, ***@***"),
+        ("epoch 12 of 30", "epoch 12 of 30"),
+    ],
+)
+def test_only_identities_are_masked(text, masked):
+    assert mask(text) == masked
+
+
+def test_arguments_and_tracebacks_are_masked_too(tmp_path):
+    log_to(tmp_path / "run.log")
+    try:
+        raise ValueError("4111111111111111")
+    except ValueError:
+        logging.getLogger("x").exception("row of %s", "ana@example.org")
+    log_to()
+    written = (tmp_path / "run.log").read_text()
+    assert "ValueError" in written and "4111111111111111" not in written and "ana@" not in written
+
+
+def test_a_later_call_replaces_the_file_of_an_earlier_one(tmp_path):
+    log_to(tmp_path / "a.log")
+    log_to(tmp_path / "b.log")
+    logging.getLogger("x").info("hello")
+    log_to()
+    assert (tmp_path / "a.log").read_text() == "" and "hello" in (tmp_path / "b.log").read_text()
