@@ -209,9 +209,7 @@ def macro_f1(label: np.ndarray, score: np.ndarray, *, threshold: float) -> Metri
         return reason
     called = score >= threshold
     frauds = int(label.sum())
-    f1 = _macro_f1(
-        np.array([label[called].sum()]), np.array([np.sum(1 - label[called])]), frauds, len(label) - frauds
-    )
+    f1 = _macro_f1(np.array([label[called].sum()]), np.array([np.sum(1 - label[called])]), frauds, len(label) - frauds)
     return float(f1[0])
 
 

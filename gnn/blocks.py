@@ -1,0 +1,164 @@
+"""Time blocks: contiguous runs of events with their windows, the unit in which the network trains and infers.
+
+Inside a block gradients flow from event to event; events before it are read from the cache of the last pass.
+The cost of a pass is linear in events × roles × k, whatever the degree of the busiest entity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import torch
+from torch import Tensor
+
+from gnn.encoders import Columns, FeatureSpace
+from gnn.messages import EdgeData
+from gnn.temporal_sage import TemporalSage
+from graphs.events import MISSING
+from graphs.temporal_graph import TemporalGraph
+
+
+@dataclass(frozen=True)
+class Block:
+    """Events start:stop with what they look back at.
+
+    `old` (sources,) are the distinct earlier events that the block reads; `index` (n, roles, k) int32 points
+    into [old..., block...] and is -1 for nothing there; `edges` (n, roles, k, columns) float32.
+    """
+
+    start: int
+    stop: int
+    old: Tensor
+    index: Tensor
+    edges: Tensor
+
+
+@dataclass(frozen=True)
+class NetworkInputs:
+    """Everything the network reads of a graph: encoded columns per event, windows and edges on demand."""
+
+    graph: TemporalGraph
+    numeric: Tensor
+    codes: Tensor
+    edge_data: EdgeData
+    k: int
+    edges: str = "real"
+    seed: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        graph: TemporalGraph,
+        space: FeatureSpace,
+        columns: Columns,
+        *,
+        k: int,
+        labels_until: int | None = None,
+        edges: str = "real",
+        seed: int = 0,
+    ) -> NetworkInputs:
+        """Encode `columns` of the graph's events with `space`; `labels_until` hides labels known only later."""
+        return cls(
+            graph,
+            torch.from_numpy(space.numeric(columns)),
+            torch.from_numpy(space.codes(columns)),
+            EdgeData.of(graph.log, labels_until=labels_until),
+            k,
+            edges,
+            seed,
+        )
+
+    def __len__(self) -> int:
+        return len(self.graph.log)
+
+    def block(self, start: int, stop: int, *, label_lag: int | None = None) -> Block:
+        """Windows and edges of events start:stop. With `label_lag` (µs), labels that became known within it
+        before the block began are hidden: what scoring looks like when labels have stopped coming."""
+        windows = self.graph.windows(self.k, start, stop)
+        events, roles = self.rewire(windows.events, start), windows.roles
+        times = self.graph.log.event_time[start:stop]
+        data = self.edge_data
+        if label_lag is not None:
+            data = data.hide_labels_after(int(times[0]) - label_lag)
+        edges = data.edges(events, roles, times, np.arange(start, stop))
+        old, index = localise(events, start)
+        return Block(start, stop, torch.from_numpy(old), torch.from_numpy(index), torch.from_numpy(edges))
+
+    def rewire(self, events: np.ndarray, start: int) -> np.ndarray:
+        """The windows as the network shall see them: real, cut off, or shuffled."""
+        if self.edges == "none":
+            return np.full_like(events, MISSING)
+        return _shuffle(events, start, self.seed) if self.edges == "shuffled" else events
+
+    def spans(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, int]]:
+        """Bounds of consecutive blocks of at most `size` events."""
+        stop = len(self) if stop is None else stop
+        for low in range(start, stop, size):
+            yield low, min(low + size, stop)
+
+
+def localise(events: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct earlier events of a window and the window re-indexed into [old..., start, start + 1, ...]."""
+    flat = events.reshape(-1)
+    old = np.unique(flat[(flat >= 0) & (flat < start)])
+    return old, _relabel(events, old, start)
+
+
+@numba.njit(cache=True, nogil=True)
+def _relabel(events: np.ndarray, old: np.ndarray, start: int) -> np.ndarray:
+    out = np.empty(events.shape, np.int32)
+    flat, into = events.reshape(-1), out.reshape(-1)
+    place = np.empty(old[-1] - old[0] + 1 if len(old) else 0, np.int32)
+    for j in range(len(old)):
+        place[old[j] - old[0]] = j
+    for i in range(len(flat)):
+        p = flat[i]
+        if p < 0:
+            into[i] = -1
+        elif p < start:
+            into[i] = place[p - old[0]]
+        else:
+            into[i] = len(old) + p - start
+    return out
+
+
+def _shuffle(events: np.ndarray, start: int, seed: int) -> np.ndarray:
+    """Windows with every neighbour replaced by some earlier event: the same degrees, no meaning (a floor)."""
+    if start == 0:
+        return events
+    draws = np.random.default_rng([seed, start]).integers(0, start, events.shape, dtype=np.int32)
+    return np.where(events == MISSING, events, draws)
+
+
+class Cache:
+    """h^(0) … h^(L) of every event, as last computed: the network's memory between blocks."""
+
+    def __init__(self, events: int, width: int, layers: int) -> None:
+        self.levels = [torch.zeros(events, width) for _ in range(layers + 1)]
+
+
+def forward_block(model: TemporalSage, inputs: NetworkInputs, block: Block, cache: Cache) -> tuple[Tensor, Tensor]:
+    """h^(0) and h^(L) of the block's events, (n, width) each; refreshes the cache with what was computed."""
+    rows = slice(block.start, block.stop)
+    first = h = model.encoder(inputs.numeric[rows], inputs.codes[rows])
+    for level, layer in enumerate(model.sage):
+        cache.levels[level][rows] = h.detach()
+        sources = torch.cat([cache.levels[level][block.old], h])
+        h = layer(h, sources, block.index, block.edges)
+    cache.levels[-1][rows] = h.detach()
+    return first, h
+
+
+@torch.no_grad()
+def embed_all(
+    model: TemporalSage, inputs: NetworkInputs, *, size: int = 16_384, start: int = 0, stop: int | None = None
+) -> Cache:
+    """Embeddings of events start:stop in time order; exact, since each block finds its past already computed."""
+    model.eval()
+    cache = Cache(len(inputs), model.spec.width, model.spec.layers)
+    for low, high in inputs.spans(size, start, stop):
+        forward_block(model, inputs, inputs.block(low, high), cache)
+    return cache

@@ -1,0 +1,208 @@
+"""Columns of events to vectors: robust scaling and closed vocabularies that are fitted once, on the past only.
+
+A `FeatureSpace` is all the state that encoding needs, and it is small and portable: medians, spreads, bin edges
+and vocabularies of the training period. New categories fall to the code UNSEEN and blanks to the code ABSENT, so
+nothing has to be retrained before a new value, user or card can be scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor, nn
+
+from graphs.attributes import attributes_as_of
+from graphs.events import MICROSECONDS_PER_DAY, MISSING, Categorical, EventLog
+
+ABSENT, UNSEEN = 0, 1
+"""The first two codes of every vocabulary: nothing was there, and something never seen in training."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Raw model inputs, before any fitting: `numeric` (rows, columns) float32 with NaN for missing, and text
+    columns by codes."""
+
+    names: tuple[str, ...]
+    numeric: np.ndarray
+    categorical: Mapping[str, Categorical]
+
+    def __len__(self) -> int:
+        return len(self.numeric)
+
+    def with_numeric(self, names: Sequence[str], values: np.ndarray) -> Columns:
+        """The same rows with further numeric columns (rows, len(names)) behind the present ones."""
+        numeric = np.concatenate([self.numeric, values.astype(np.float32, copy=False)], axis=1)
+        return Columns((*self.names, *names), numeric, self.categorical)
+
+
+def event_columns(log: EventLog, *, clock: bool = True) -> Columns:
+    """What an event says of itself: amount, hour and weekday (`clock`), numeric and text columns, its entities'
+    attributes as of its own time, and which roles are filled."""
+    names: list[str] = []
+    columns: list[np.ndarray] = []
+
+    def add(name: str, values: np.ndarray) -> None:
+        names.append(name)
+        columns.append(values.astype(np.float32))
+
+    if np.isfinite(log.amount).any():
+        add("amount", log.amount)
+    if clock:
+        day = (log.event_time % MICROSECONDS_PER_DAY) / MICROSECONDS_PER_DAY * 2 * np.pi
+        weekday = ((log.event_time // MICROSECONDS_PER_DAY + 3) % 7).astype(np.float32)
+        add("hour_sin", np.sin(day))
+        add("hour_cos", np.cos(day))
+        add("weekend", (weekday >= 5).astype(np.float32))
+    for name, values in log.numeric.items():
+        add(name, values)
+    categorical = dict(log.categorical)
+    if len(log.event_types) > 1:
+        categorical["event_type"] = Categorical(log.event_type.astype(np.int32), pa.array(log.event_types))
+    for slot, role in enumerate(log.roles):
+        entities = log.entities[:, slot]
+        if (entities == MISSING).any():
+            add(f"{role.name}.present", (entities != MISSING).astype(np.float32))
+        if role.entity_type in log.attributes:
+            numeric, text = attributes_as_of(log, role.entity_type, entities, log.event_time)
+            for name, values in numeric.items():
+                add(f"{role.name}.{name}", values)
+            categorical |= {f"{role.name}.{name}": column for name, column in text.items()}
+    matrix = np.stack(columns, axis=1) if columns else np.zeros((len(log), 0), np.float32)
+    return Columns(tuple(names), matrix, categorical)
+
+
+def _squash(values: np.ndarray) -> np.ndarray:
+    """sign(x)·log(1 + |x|): keeps order and sign, tames the tails of money and counts."""
+    return np.sign(values) * np.log1p(np.abs(values))
+
+
+def attribute_columns(log: EventLog, entity_type: str, entities: np.ndarray, times: np.ndarray) -> Columns:
+    """Attributes of entities (n,) as of times (n,), as recorded strictly by then."""
+    if entity_type not in log.attributes:
+        return Columns((), np.zeros((len(entities), 0), np.float32), {})
+    numeric, text = attributes_as_of(log, entity_type, entities, times)
+    matrix = np.stack([*numeric.values()], axis=1) if numeric else np.zeros((len(entities), 0))
+    return Columns(tuple(numeric), matrix.astype(np.float32), text)
+
+
+@dataclass(frozen=True)
+class FeatureSpace:
+    """The fitted encoding: centre and spread (columns,) of every squashed numeric column, quantile `edges`
+    (columns, bins) for the piecewise part, and one vocabulary per text column."""
+
+    names: tuple[str, ...]
+    centre: np.ndarray
+    spread: np.ndarray
+    edges: np.ndarray
+    vocabularies: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def fit(
+        cls,
+        columns: Columns,
+        rows: np.ndarray,
+        *,
+        bins: int = 0,
+        min_count: int = 5,
+        max_categories: int = 1000,
+    ) -> FeatureSpace:
+        """Fit on `rows` (a boolean mask or indices), which must lie in the training period.
+
+        A category needs `min_count` rows to get a code of its own; rarer ones share UNSEEN, which so learns what
+        rare means. At most `max_categories` per column, the most frequent, ties by name.
+        """
+        sample = _squash(columns.numeric[rows].astype(np.float64))
+        with np.errstate(all="ignore"):
+            finite = np.isfinite(sample)
+            counts = np.maximum(finite.sum(0), 1)
+            centre = np.where(finite, sample, 0.0).sum(0) / counts
+            spread = np.sqrt(np.where(finite, (sample - centre) ** 2, 0.0).sum(0) / counts)
+        spread = np.where(spread > 1e-6, spread, 1.0)
+        edges = np.zeros((len(columns.names), bins), np.float32)
+        if bins:
+            levels = np.linspace(0, 1, bins + 2)[1:-1]
+            for j in range(len(columns.names)):
+                seen = sample[finite[:, j], j]
+                if len(seen):
+                    edges[j] = (np.quantile(seen, levels) - centre[j]) / spread[j]
+        vocabularies = {}
+        for name, column in columns.categorical.items():
+            codes = column.codes[rows]
+            found = np.bincount(codes[codes != MISSING], minlength=len(column.values))
+            words = column.values.to_pylist()
+            kept = sorted((c for c in range(len(words)) if found[c] >= min_count), key=lambda c: (-found[c], words[c]))
+            vocabularies[name] = tuple(sorted(words[c] for c in kept[:max_categories]))
+        return cls(columns.names, centre.astype(np.float32), spread.astype(np.float32), edges, vocabularies)
+
+    def numeric(self, columns: Columns) -> np.ndarray:
+        """Scaled numeric inputs (rows, columns) float32, clipped to ±8 spreads; NaN becomes 0, the centre.
+
+        Columns are taken by name, so their order in the file cannot matter.
+        """
+        place = {name: j for j, name in enumerate(columns.names)}
+        order = [place[name] for name in self.names]
+        out = np.empty((len(columns), len(order)), np.float32)
+        for j, source in enumerate(order):
+            scaled = (_squash(columns.numeric[:, source]) - self.centre[j]) / self.spread[j]
+            out[:, j] = np.clip(np.nan_to_num(scaled, nan=0.0), -8, 8)
+        return out
+
+    def codes(self, columns: Columns) -> np.ndarray:
+        """Category codes (rows, text columns) int64: ABSENT, UNSEEN, or 2 + position in the vocabulary."""
+        out = np.empty((len(columns), len(self.vocabularies)), np.int64)
+        for j, (name, vocabulary) in enumerate(self.vocabularies.items()):
+            column = columns.categorical[name]
+            known = {word: 2 + position for position, word in enumerate(vocabulary)}
+            table = np.array([*(known.get(word, UNSEEN) for word in column.values.to_pylist()), ABSENT], np.int64)
+            out[:, j] = table[column.codes]
+        return out
+
+    def unseen(self, columns: Columns) -> dict[str, int]:
+        """How many rows of each text column carry a value that training never saw."""
+        codes = self.codes(columns)
+        return {name: int((codes[:, j] == UNSEEN).sum()) for j, name in enumerate(self.vocabularies)}
+
+
+class EventEncoder(nn.Module):
+    """h^(0): an event's own columns to (events, width), by a small perceptron.
+
+    With `bins`, each numeric column is also given by its place between training quantiles (piecewise linear
+    encoding, Gorishniy et al. 2022, "On Embeddings for Numerical Features"), which lets a network cut at a
+    threshold the way a tree does.
+    """
+
+    edges: Tensor
+
+    def __init__(self, space: FeatureSpace, width: int, *, dropout: float = 0.0, category_width: int = 16) -> None:
+        super().__init__()
+        sizes = [2 + len(words) for words in space.vocabularies.values()]
+        widths = [min(category_width, max(2, int(round(1.6 * size**0.56)))) for size in sizes]
+        self.embeddings = nn.ModuleList(nn.Embedding(size, w) for size, w in zip(sizes, widths, strict=True))
+        self.register_buffer("edges", torch.from_numpy(np.sort(space.edges, axis=1).copy()))
+        bins = space.edges.shape[1]
+        inputs = len(space.names) * (1 + (bins + 1 if bins else 0)) + sum(widths)
+        self.layers = nn.Sequential(
+            nn.Linear(max(inputs, 1), width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(width, width),
+            nn.ReLU(),
+        )
+
+    def forward(self, numeric: Tensor, codes: Tensor) -> Tensor:
+        parts = [numeric]
+        if self.edges.shape[1]:
+            low = torch.cat([self.edges.new_full((len(self.edges), 1), -8.0), self.edges], 1)
+            high = torch.cat([self.edges, self.edges.new_full((len(self.edges), 1), 8.0)], 1)
+            inside = (numeric.unsqueeze(-1) - low) / (high - low).clamp_min(1e-3)
+            parts.append(inside.clamp(0, 1).flatten(1))
+        parts += [table(codes[:, j]) for j, table in enumerate(self.embeddings)]
+        x = torch.cat(parts, 1)
+        if x.shape[1] == 0:
+            x = numeric.new_ones(len(numeric), 1)
+        return self.layers(x)

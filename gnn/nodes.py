@@ -1,0 +1,94 @@
+"""Questions about entities: "is this user a fraud, as of T?", asked of the same encoder that scores events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gnn.blocks import Cache, NetworkInputs, localise
+from gnn.encoders import Columns, FeatureSpace, attribute_columns
+from gnn.temporal_sage import TemporalSage
+from graphs.behaviour import BehaviourSpec, entity_features
+from graphs.temporal_graph import TemporalGraph
+
+
+@dataclass(frozen=True)
+class NodeQuestions:
+    """Entities of one type at instants, in time order: `entity` (n,) int32 codes, `as_of` (n,) int64 µs UTC."""
+
+    entity_type: str
+    entity: np.ndarray
+    as_of: np.ndarray
+
+    def __post_init__(self) -> None:
+        assert len(self.entity) == len(self.as_of)
+        assert (np.diff(self.as_of) >= 0).all(), "questions stand in time order"
+
+    def __len__(self) -> int:
+        return len(self.entity)
+
+
+def node_columns(
+    graph: TemporalGraph,
+    questions: NodeQuestions,
+    behaviour: BehaviourSpec,
+    *,
+    labels_until: int | None = None,
+) -> Columns:
+    """What is known of each entity at its instant: behaviour features and attributes."""
+    table = entity_features(
+        graph, behaviour, questions.entity_type, questions.entity, questions.as_of, labels_until=labels_until
+    )
+    own = attribute_columns(graph.log, questions.entity_type, questions.entity, questions.as_of)
+    return own.with_numeric(table.names, table.values)
+
+
+@dataclass(frozen=True)
+class NodeInputs:
+    """Questions made ready for a node head: encoded columns, windows (n, 1, node_k) and edges."""
+
+    questions: NodeQuestions
+    numeric: Tensor
+    codes: Tensor
+    windows: np.ndarray
+    edges: np.ndarray
+
+    @classmethod
+    def of(
+        cls, inputs: NetworkInputs, space: FeatureSpace, questions: NodeQuestions, columns: Columns, *, k: int
+    ) -> NodeInputs:
+        """`columns` hold one row per question, from `node_columns`."""
+        windows, roles = inputs.graph.last_events(questions.entity_type, questions.entity, questions.as_of, k)
+        windows, roles = inputs.rewire(windows[:, None, :], 0), roles[:, None, :]
+        edges = inputs.edge_data.edges(windows, roles, questions.as_of, None)
+        return cls(
+            questions,
+            torch.from_numpy(space.numeric(columns)),
+            torch.from_numpy(space.codes(columns)),
+            windows,
+            edges,
+        )
+
+    def logits(
+        self, model: TemporalSage, cache: Cache, rows: np.ndarray, *, start: int, fresh: Tensor | None = None
+    ) -> Tensor:
+        """Logits of the questions `rows`. Events from `start` on are read from `fresh`, with gradients, others
+        from the cache."""
+        return model.node_heads[self.questions.entity_type].head(
+            self.embed(model, cache, rows, start=start, fresh=fresh)
+        )
+
+    def embed(
+        self, model: TemporalSage, cache: Cache, rows: np.ndarray, *, start: int, fresh: Tensor | None = None
+    ) -> Tensor:
+        """Embeddings (rows, 3·width), see `NodeHead.embed`."""
+        head = model.node_heads[self.questions.entity_type]
+        old, index = localise(self.windows[rows], start)
+        sources = cache.levels[-1][torch.from_numpy(old)]
+        if fresh is not None:
+            sources = torch.cat([sources, fresh])
+        edges = torch.from_numpy(self.edges[rows])
+        return head.embed(sources, torch.from_numpy(index), edges, self.numeric[rows], self.codes[rows])

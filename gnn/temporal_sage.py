@@ -1,0 +1,166 @@
+"""TemporalSage: the causal GraphSAGE over event windows.
+
+    h_i^(0) = ENCODE(columns of event i)
+    s_e(t)  = mean and max over the last k events p of entity e before t of relu(W h_p^(l-1) + V edge(p, t))
+    h_i^(l) = h_i^(l-1) + UPDATE(h_i^(l-1), s_e(t_i) for the entity e of every role)
+
+An event's embedding depends on nothing later than its own instant, so it is computed once and holds for whoever
+asks: training, backtest, batch and online scoring read the same number. See docs/model.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from gnn.aggregate import aggregate
+from gnn.encoders import EventEncoder, FeatureSpace
+from graphs.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class SageSpec:
+    """Size and kind of the network.
+
+    `width` of every embedding, `layers` of message passing, `k` last events per entity, `node_k` last events
+    that a node head reads, `bins` of the piecewise encoding (0 = off), `aggregator` of messages, `edges`:
+    "none" cuts all messages, which is the floor that shows what the graph adds.
+    """
+
+    width: int = 64
+    layers: int = 2
+    k: int = 8
+    node_k: int = 16
+    bins: int = 0
+    dropout: float = 0.1
+    aggregator: Literal["mean_max", "attention"] = "mean_max"
+    edges: Literal["real", "none", "shuffled"] = "real"
+
+    def __post_init__(self) -> None:
+        for name in ("width", "layers", "k", "node_k"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"model.{name}: got {getattr(self, name)}, expected at least 1")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"model.dropout: got {self.dropout}, expected a share in [0, 1)")
+        if self.bins < 0:
+            raise ConfigError(f"model.bins: got {self.bins}, expected 0 or more")
+
+
+class WindowState(nn.Module):
+    """s_e(t) for every slot of a window: (n, slots, 2·width) from source embeddings and edges."""
+
+    def __init__(self, width: int, slots: int, edge_width: int, *, attention: bool = False) -> None:
+        super().__init__()
+        self.project = nn.Linear(width, width)
+        self.weight = nn.Parameter(torch.empty(slots, edge_width, width))
+        nn.init.normal_(self.weight, std=edge_width**-0.5)
+        self.attention = nn.Linear(width, 4) if attention else None
+
+    def forward(self, sources: Tensor, index: Tensor, edges: Tensor) -> Tensor:
+        projected = self.project(sources)
+        if self.attention is not None:
+            return self._attend(projected, index, edges)
+        mean, top = aggregate(projected, index, edges, self.weight)
+        return torch.cat([mean, top], -1)
+
+    def _attend(self, projected: Tensor, index: Tensor, edges: Tensor) -> Tensor:
+        """Four heads that weigh messages by a learnt score (GAT-like), beside the max."""
+        assert self.attention is not None
+        there = (index >= 0).unsqueeze(-1)
+        messages = projected[index.clamp_min(0).long()] + torch.einsum("nskc,sch->nskh", edges, self.weight)
+        messages = torch.relu(messages).masked_fill(~there, 0.0)
+        weights = self.attention(messages).masked_fill(~there, -1e9).softmax(2)
+        n, slots, k, width = messages.shape
+        heads = messages.view(n, slots, k, 4, width // 4) * weights.unsqueeze(-1)
+        return torch.cat([heads.sum(2).flatten(2), messages.amax(2)], -1)
+
+
+class SageLayer(nn.Module):
+    """One step of message passing: h^(l) from h^(l-1) and the states of the event's entities."""
+
+    def __init__(
+        self, width: int, slots: int, edge_width: int, *, dropout: float = 0.0, attention: bool = False
+    ) -> None:
+        super().__init__()
+        self.state = WindowState(width, slots, edge_width, attention=attention)
+        self.update = nn.Sequential(
+            nn.Linear(width + slots * 2 * width, width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(width, width),
+        )
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, own: Tensor, sources: Tensor, index: Tensor, edges: Tensor) -> Tensor:
+        state = self.state(sources, index, edges).flatten(1)
+        return self.norm(own + self.update(torch.cat([own, state], 1)))
+
+
+class Head(nn.Module):
+    """Embedding to one logit; the bias starts at the class rate, so the first loss is already sane."""
+
+    def __init__(self, inputs: int, width: int, *, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x).squeeze(-1)
+
+    def start_at(self, rate: float) -> None:
+        """Set the output bias to the log-odds of `rate`."""
+        last = self.layers[-1]
+        assert isinstance(last, nn.Linear)
+        with torch.no_grad():
+            last.bias.fill_(float(torch.logit(torch.tensor(min(max(rate, 1e-6), 1 - 1e-6)))))
+
+
+class NodeHead(nn.Module):
+    """Logit of an entity at an instant: its last events' final embeddings, and columns of its own."""
+
+    def __init__(self, spec: SageSpec, space: FeatureSpace, edge_width: int) -> None:
+        super().__init__()
+        self.encoder = EventEncoder(space, spec.width, dropout=spec.dropout)
+        self.state = WindowState(spec.width, 1, edge_width)
+        self.head = Head(3 * spec.width, spec.width, dropout=spec.dropout)
+
+    def forward(self, sources: Tensor, index: Tensor, edges: Tensor, numeric: Tensor, codes: Tensor) -> Tensor:
+        return self.head(self.embed(sources, index, edges, numeric, codes))
+
+    def embed(self, sources: Tensor, index: Tensor, edges: Tensor, numeric: Tensor, codes: Tensor) -> Tensor:
+        """The entity's embedding (n, 3·width): own encoding, mean and max of its last events."""
+        state = self.state(sources, index, edges).flatten(1)
+        return torch.cat([self.encoder(numeric, codes), state], 1)
+
+
+class TemporalSage(nn.Module):
+    """Encoder, layers, an event head, and one node head per entity type in `node_spaces`."""
+
+    def __init__(
+        self,
+        spec: SageSpec,
+        space: FeatureSpace,
+        *,
+        slots: int,
+        edge_width: int,
+        node_spaces: Mapping[str, FeatureSpace] | None = None,
+    ) -> None:
+        super().__init__()
+        attention = spec.aggregator == "attention"
+        self.spec = spec
+        self.encoder = EventEncoder(space, spec.width, dropout=spec.dropout)
+        self.sage = nn.ModuleList(
+            SageLayer(spec.width, slots, edge_width, dropout=spec.dropout, attention=attention)
+            for _ in range(spec.layers)
+        )
+        self.event_head = Head(2 * spec.width, spec.width, dropout=spec.dropout)
+        self.node_heads = nn.ModuleDict(
+            {name: NodeHead(spec, own, edge_width) for name, own in (node_spaces or {}).items()}
+        )
+
+    def event_logits(self, first: Tensor, last: Tensor) -> Tensor:
+        """Logit of every event from its own encoding h^(0) and its final embedding h^(L), both (events, width)."""
+        return self.event_head(torch.cat([first, last], 1))

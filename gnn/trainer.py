@@ -1,0 +1,349 @@
+"""Training in time blocks: one pass over history an epoch, gradients inside a block, the cache behind it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from sklearn.metrics import average_precision_score
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm import tqdm
+
+from gnn.blocks import Cache, NetworkInputs, embed_all, forward_block
+from gnn.nodes import NodeInputs
+from gnn.temporal_sage import TemporalSage
+from graphs.errors import ConfigError
+from graphs.events import MICROSECONDS_PER_DAY
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainerSpec:
+    """How long and how hard to train.
+
+    `block` events a step; `lr` peak learning rate of AdamW after a tenth of warm-up, falling to a twentieth along
+    a cosine; `patience` epochs without a better validation AP before stopping; `positive_weight` of the loss
+    ("balanced" = square root of negatives per positive); `label_lag`: the share of blocks in which the newest
+    labels are hidden, so that the network also learns to live on old ones; `refit` trains once more on everything
+    known when the test part begins, for as many epochs as validation chose; `context_days` of events before the
+    first fitted one that are read for their history (null = all).
+    """
+
+    epochs: int = 30
+    block: int = 4096
+    lr: float = 2e-3
+    weight_decay: float = 1e-3
+    clip: float = 1.0
+    patience: int = 6
+    positive_weight: float | str = 1.0
+    label_lag: float = 0.0
+    refit: bool = True
+    members: int = 1
+    context_days: float | None = None
+    threads: int = 2
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "block", "patience", "members", "threads"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"trainer.{name}: got {getattr(self, name)}, expected at least 1")
+        for name in ("lr", "clip"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"trainer.{name}: got {getattr(self, name)}, expected more than 0")
+
+
+@dataclass(frozen=True)
+class EventTarget:
+    """Labels of events: `label` (events,) float32 in {0, 1}, of which only the `fit` mask (events,) counts."""
+
+    label: Tensor
+    fit: np.ndarray
+    valid: np.ndarray
+
+
+@dataclass(frozen=True)
+class NodeTarget:
+    """Labels of entities at instants: `label` (questions,) float32; `fit` and `valid` masks (questions,)."""
+
+    inputs: NodeInputs
+    label: Tensor
+    fit: np.ndarray
+    valid: np.ndarray
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch did: mean loss a step, validation AP (None where undefined), events a second."""
+
+    epoch: int
+    loss: float
+    valid_ap: float | None
+    events_per_second: float
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The outcome of `fit`: the best epoch (counted from 1) and the record of all."""
+
+    best_epoch: int
+    history: tuple[EpochRecord, ...]
+
+
+def fit(
+    model: TemporalSage,
+    inputs: NetworkInputs,
+    spec: TrainerSpec,
+    *,
+    seed: int,
+    events: EventTarget | None = None,
+    nodes: Sequence[NodeTarget] = (),
+    epochs: int | None = None,
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[EpochRecord], None] | None = None,
+) -> Fitted:
+    """Train `model` in place on the `fit` rows and leave it with the weights of the best epoch.
+
+    The best epoch is the one of highest validation AP (mean over the targets that have one); where validation is
+    undefined, the last. With `epochs` it runs just that many and keeps the last: that is the refit. With
+    `checkpoint`, a killed run goes on from its last whole epoch and ends bit for bit where it would have.
+    """
+    assert events is not None or nodes, "something must be asked"
+    run = _Run(model, inputs, spec, seed, events, tuple(nodes), epochs)
+    if checkpoint is not None:
+        run.load(checkpoint)
+    with tqdm(total=spec.epochs if epochs is None else epochs, initial=len(run.history), unit="epoch", desc="train",
+              disable=None) as bar:  # fmt: skip
+        while not run.finished:
+            record = run.epoch()
+            bar.update()
+            bar.set_postfix(loss=f"{record.loss:.4f}", ap=record.valid_ap, events_s=f"{record.events_per_second:,.0f}")
+            if checkpoint is not None:
+                run.save(checkpoint)
+            if on_epoch is not None:
+                on_epoch(record)
+    return run.result()
+
+
+class _Run:
+    """State of one training: weights, optimiser, cache, history."""
+
+    def __init__(
+        self,
+        model: TemporalSage,
+        inputs: NetworkInputs,
+        spec: TrainerSpec,
+        seed: int,
+        events: EventTarget | None,
+        nodes: tuple[NodeTarget, ...],
+        epochs: int | None,
+    ) -> None:
+        self.model, self.inputs, self.spec, self.seed = model, inputs, spec, seed
+        self.events, self.nodes, self.fixed_epochs = events, nodes, epochs
+        self.spans = self._spans()
+        self.positions = [self._positions(node) for node in nodes]
+        self.optimiser = torch.optim.AdamW(model.parameters(), lr=spec.lr, weight_decay=spec.weight_decay)
+        self.steps = max(1, len(self.spans) * spec.epochs)
+        self.step = 0
+        self.history: list[EpochRecord] = []
+        self.best: tuple[int, float, dict[str, Tensor]] = (0, -1.0, {})
+        self._start_heads()
+
+    @property
+    def finished(self) -> bool:
+        if self.fixed_epochs is not None:
+            return len(self.history) >= self.fixed_epochs
+        stale = len(self.history) - self.best[0] >= self.spec.patience and bool(self.best[2])
+        return len(self.history) >= self.spec.epochs or stale
+
+    def epoch(self) -> EpochRecord:
+        """One pass over the blocks in time order, a step wherever a block holds something to fit."""
+        number = len(self.history)
+        torch.manual_seed(self.seed * 100_003 + number)
+        draw = np.random.default_rng([self.seed, number])
+        cache = Cache(len(self.inputs), self.model.spec.width, self.model.spec.layers)
+        began, total = time.perf_counter(), 0.0
+        self.model.train()
+        for low, high in tqdm(self.spans, desc=f"epoch {number + 1}", unit="block", leave=False, disable=None):
+            total += self._block(low, high, cache, draw)
+        seconds = time.perf_counter() - began
+        rate = sum(high - low for low, high in self.spans) / seconds
+        ap = self.validate() if self.fixed_epochs is None else None
+        record = EpochRecord(number + 1, total / len(self.spans), ap, rate)
+        self.history.append(record)
+        if ap is not None and ap > self.best[1]:
+            weights = {name: value.clone() for name, value in self.model.state_dict().items()}
+            self.best = (number + 1, ap, weights)
+        log.info("epoch %d: loss %.5f, validation AP %s, %.0f events/s", record.epoch, record.loss, ap, rate)
+        return record
+
+    def _block(self, low: int, high: int, cache: Cache, draw: np.random.Generator) -> float:
+        rows = np.flatnonzero(self.events.fit[low:high]) if self.events is not None else np.zeros(0, np.int64)
+        asked = [
+            np.flatnonzero(node.fit & (at > low) & (at <= high))
+            for node, at in zip(self.nodes, self.positions, strict=True)
+        ]
+        learn = len(rows) > 0 or any(len(questions) for questions in asked)
+        lag = int(self.label_horizon * draw.random()) if draw.random() < self.spec.label_lag else None
+        block = self.inputs.block(low, high, label_lag=lag)
+        with torch.set_grad_enabled(learn):
+            first, last = forward_block(self.model, self.inputs, block, cache)
+            if not learn:
+                return 0.0
+            loss = torch.zeros(())
+            if self.events is not None and len(rows):
+                at = torch.from_numpy(rows)
+                logits = self.model.event_logits(first[at], last[at])
+                expected = self.events.fit.sum() / len(self.spans)
+                label = self.events.label[low:high][at]
+                loss = loss + event_loss(logits, label, self._weight(self.events), expected)
+            for node, questions in zip(self.nodes, asked, strict=True):
+                if len(questions):
+                    logits = node.inputs.logits(self.model, cache, questions, start=low, fresh=last)
+                    expected = node.fit.sum() / len(self.spans)
+                    part = event_loss(logits, node.label[questions], self._weight(node), expected)
+                    loss = loss + node.weight * part
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.spec.clip)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.spec.lr * _schedule(self.step / self.steps)
+        self.optimiser.step()
+        self.step += 1
+        return float(loss.detach())
+
+    def validate(self) -> float | None:
+        """Mean AP over the targets whose validation part has both classes; None if none has."""
+        cache = embed_all(self.model, self.inputs, start=self.spans[0][0], stop=self._valid_stop())
+        found = []
+        with torch.no_grad():
+            if self.events is not None and self.events.valid.any():
+                rows = torch.from_numpy(np.flatnonzero(self.events.valid))
+                scores = self.model.event_logits(cache.levels[0][rows], cache.levels[-1][rows])
+                found.append(_average_precision(self.events.label[rows], scores))
+            for node in self.nodes:
+                rows_of = np.flatnonzero(node.valid)
+                if len(rows_of):
+                    scores = node.inputs.logits(self.model, cache, rows_of, start=len(self.inputs))
+                    found.append(_average_precision(node.label[rows_of], scores))
+        defined = [value for value in found if value is not None]
+        return float(np.mean(defined)) if defined else None
+
+    def result(self) -> Fitted:
+        if self.best[2]:
+            self.model.load_state_dict(self.best[2])
+        best = self.best[0] if self.best[2] else len(self.history)
+        return Fitted(best, tuple(self.history))
+
+    def save(self, path: Path) -> None:
+        """Weights, optimiser moments and history as safetensors, written aside and moved into place."""
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        tensors |= {f"best.{name}": value for name, value in self.best[2].items()}
+        for number, state in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{number}.{name}": value for name, value in state.items()}
+        facts = {
+            "step": self.step,
+            "best": self.best[:2],
+            "history": [asdict(record) for record in self.history],
+        }
+        aside = path.with_suffix(".partial")
+        save_file({name: value.contiguous() for name, value in tensors.items()}, aside, {"run": json.dumps(facts)})
+        aside.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint if there is one."""
+        if not path.exists():
+            return
+        with safe_open(path, "pt") as file:
+            facts = json.loads(file.metadata()["run"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        self.model.load_state_dict(_part(tensors, "model."))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in _part(tensors, "optimiser.").items():
+            number, field = name.split(".", 1)
+            moments.setdefault(int(number), {})[field] = value
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+        self.step = facts["step"]
+        self.best = (*facts["best"], _part(tensors, "best."))
+        self.history = [EpochRecord(**record) for record in facts["history"]]
+        log.info("resumed after epoch %d from %s", len(self.history), path)
+
+    def _spans(self) -> list[tuple[int, int]]:
+        """Blocks from the first event whose history matters to the last one that is fitted."""
+        positions = [np.flatnonzero(self.events.fit)] if self.events is not None else []
+        positions += [self._positions(node)[node.fit] - 1 for node in self.nodes]
+        needed = np.concatenate(positions)
+        assert len(needed), "no labelled rows to fit"
+        time_of = self.inputs.graph.log.event_time
+        start = 0
+        if self.spec.context_days is not None:
+            earliest = time_of[max(needed.min(), 0)] - int(self.spec.context_days * MICROSECONDS_PER_DAY)
+            start = int(np.searchsorted(time_of, earliest))
+        self.label_horizon = int(time_of[needed.max()] - time_of[max(needed.min(), 0)])
+        return list(self.inputs.spans(self.spec.block, start, int(needed.max()) + 1))
+
+    def _valid_stop(self) -> int:
+        stops = [self.spans[-1][1]]
+        if self.events is not None and self.events.valid.any():
+            stops.append(int(np.flatnonzero(self.events.valid)[-1]) + 1)
+        stops += [int(self._positions(node)[node.valid].max()) for node in self.nodes if node.valid.any()]
+        return max(stops)
+
+    def _positions(self, node: NodeTarget) -> np.ndarray:
+        """How many events lie before each question: it belongs to the block that holds the last of them."""
+        at = np.searchsorted(self.inputs.graph.log.event_time, node.inputs.questions.as_of, side="left")
+        return np.maximum(at, 1)
+
+    def _weight(self, target: EventTarget | NodeTarget) -> float:
+        if self.spec.positive_weight != "balanced":
+            return float(self.spec.positive_weight)
+        rate = _rate(target)
+        return float(np.sqrt((1 - rate) / rate))
+
+    def _start_heads(self) -> None:
+        if self.events is not None:
+            self.model.event_head.start_at(_rate(self.events))
+        for node in self.nodes:
+            self.model.node_heads[node.inputs.questions.entity_type].head.start_at(_rate(node))
+
+
+def event_loss(logits: Tensor, label: Tensor, weight: float, expected: float) -> Tensor:
+    """Cross-entropy summed over labelled rows and divided by how many a block is expected to have, so that a block
+    with two labels does not shout as loud as one with two thousand. Finite without positives."""
+    positive = torch.tensor(weight)
+    return functional.binary_cross_entropy_with_logits(logits, label, pos_weight=positive, reduction="sum") / expected
+
+
+def _rate(target: EventTarget | NodeTarget) -> float:
+    """Share of positives among fitted rows, as one row of each class more would make it (never 0 or 1)."""
+    label = target.label[torch.from_numpy(np.flatnonzero(target.fit))]
+    return (float(label.sum()) + 1) / (len(label) + 2)
+
+
+def _schedule(done: float) -> float:
+    """Share of the peak learning rate: linear warm-up over a tenth, then a cosine down to a twentieth."""
+    if done < 0.1:
+        return 0.1 + 9 * done
+    return 0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * min(1.0, (done - 0.1) / 0.9)))
+
+
+def _average_precision(label: Tensor, score: Tensor) -> float | None:
+    values = label.numpy()
+    if values.min() == values.max():
+        return None
+    return float(average_precision_score(values, score.numpy()))
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
