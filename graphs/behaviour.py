@@ -1,0 +1,341 @@
+"""Point-in-time behaviour features: what was known of an event's entities, and of its pairs, just before it.
+
+The tabular floor and the graph network read the same numbers, so what the graph adds can be told apart. For an
+instant t a past event is one with visible_time < t, and its clock is that visible_time: windows are [t - length, t)
+in it. A label counts from when it is known, at the earliest just after its event is visible; label windows are
+(t - length, t] in that clock. Under one fixed delay this is the handbook's terminal risk: the events of a window
+that ended `delay` ago (Le Borgne et al., Reproducible Machine Learning for Credit Card Fraud Detection, ch. 3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+
+from graphs.errors import ConfigError, NotFoundError
+from graphs.events import MISSING, UNLABELLED, EventLog
+from graphs.ids import encode_pairs
+from graphs.tallies import (
+    LIFETIME,
+    PER_EVENT,
+    PER_LIFE,
+    PER_WINDOW,
+    tally_entities,
+    tally_labels,
+    tally_pairs,
+)
+from graphs.temporal_graph import TemporalGraph, Timeline
+from graphs.windows import count_incidences, place_incidences
+
+FAMILIES = ("counts", "amounts", "distinct", "recency", "own_history", "labels", "pairs", "calendar")
+
+_HOUR = 3_600_000_000
+_DAY = 24 * _HOUR
+
+
+@dataclass(frozen=True)
+class BehaviourSpec:
+    """Which features, over which windows.
+
+    Families, per role (`sender.count_7d`; without a suffix: over the whole past):
+      counts       count_<w>; per role where the type has several, count_as_<role>_<w>; lifetime count_<event type>
+      amounts      sum_<w>, mean_<w>, sum_as_<role>_<w>; lifetime max, std
+      distinct     distinct_<type>_<w>: counterparties of each entity type (never the entity itself)
+      recency      seconds_since_last, age_seconds (since first seen)
+      own_history  amount_to_mean, amount_z, amount_to_max, same_amount (as the last one); events only
+      labels       fraud_count_<w>, fraud_rate_<w>: (frauds + prior_weight * prior) / (labels + prior_weight)
+                   where prior is the share of fraud among all labels known then
+    and per event: pairs (`sender+card.count`, .seconds_since_last, .same_amount) and calendar (event.hour_sin,
+    event.hour_cos, event.day_of_week with Monday 0, UTC).
+    """
+
+    windows_hours: tuple[int, ...] = (1, 24, 168, 720)
+    label_windows_hours: tuple[int, ...] = (24, 168, 720)
+    prior_weight: float = 5.0
+    families: tuple[str, ...] = FAMILIES
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name}: {values} must be positive whole hours, ascending"
+            for name, values in (
+                ("windows_hours", self.windows_hours),
+                ("label_windows_hours", self.label_windows_hours),
+            )
+            if any(hours <= 0 for hours in values) or sorted(set(values)) != list(values)
+        ]
+        if self.prior_weight < 0:
+            faults.append(f"prior_weight: {self.prior_weight} must not be negative")
+        unknown = [family for family in self.families if family not in FAMILIES]
+        if unknown:
+            faults.append(f"families: unknown {', '.join(unknown)}; choose from {', '.join(FAMILIES)}")
+        if faults:
+            raise ConfigError("behaviour features: " + "; ".join(faults))
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Named feature columns: `values` (rows, features) float32, NaN where a feature is undefined."""
+
+    names: tuple[str, ...]
+    values: np.ndarray
+
+    def __post_init__(self) -> None:
+        assert self.values.ndim == 2 and self.values.shape[1] == len(self.names)
+        assert len(set(self.names)) == len(self.names)
+
+    def column(self, name: str) -> np.ndarray:
+        """Return one feature (rows,)."""
+        return self.values[:, self.names.index(name)]
+
+
+def behaviour_features(graph: TemporalGraph, spec: BehaviourSpec, *, labels_until: int | None = None) -> FeatureTable:
+    """Return the features of every event at its own event_time: values (events, features).
+
+    A role without an entity has NaN throughout. `labels_until` (µs UTC) hides labels known later than that.
+    """
+    log = graph.log
+    plans = {kind: _Plan.of(log, spec, kind, of_events=True) for kind in _types_with_roles(log)}
+    pairs = list(combinations(range(len(log.roles)), 2)) if "pairs" in spec.families else []
+    names: list[str] = []
+    base = np.zeros(len(log.roles), np.int64)
+    for place, role in enumerate(log.roles):
+        base[place] = len(names)
+        names += [f"{role.name}.{name}" for name in plans[role.entity_type].names]
+    first_pair = len(names)
+    for left, right in pairs:
+        pair = f"{log.roles[left].name}+{log.roles[right].name}"
+        names += [f"{pair}.count", f"{pair}.seconds_since_last", f"{pair}.same_amount"]
+    first_calendar = len(names)
+    if "calendar" in spec.families:
+        names += ["event.hour_sin", "event.hour_cos", "event.day_of_week"]
+
+    values = np.full((len(log), len(names)), np.nan, np.float32)
+    labels = _Labels.of(log, labels_until)
+    for kind, plan in plans.items():
+        queries = _group(log.entities, plan.columns, len(log.entity_ids[kind]), log.event_time)
+        _answer(graph, spec, plan, queries, log.amount, labels, log.event_time, base, values)
+    for number, pair_roles in enumerate(pairs):
+        _answer_pairs(log, pair_roles, first_pair + 3 * number, values)
+    if "calendar" in spec.families:
+        values[:, first_calendar:] = _calendar(log.event_time)
+    return FeatureTable(tuple(names), values)
+
+
+def entity_features(
+    graph: TemporalGraph,
+    spec: BehaviourSpec,
+    entity_type: str,
+    entities: np.ndarray,
+    times: np.ndarray,
+    *,
+    labels_until: int | None = None,
+) -> FeatureTable:
+    """Return the features of entities[i] as of times[i]: what an event of that entity at that time would see.
+
+    `entities` (n,) codes of `entity_type`, `times` (n,) int64 µs UTC, in any order. Names carry the entity type
+    instead of the role (`user.count_7d`); what needs an event (own_history, pairs, calendar) is left out.
+    """
+    log = graph.log
+    if entity_type not in log.entity_ids:
+        raise NotFoundError(f"entity type '{entity_type}': the graph has {', '.join(log.entity_types)}")
+    plan = _Plan.of(log, spec, entity_type, of_events=False)
+    values = np.full((len(entities), len(plan.names)), np.nan, np.float32)
+    column = np.asarray(entities, np.int32)[:, None]
+    queries = _group(column, np.zeros(1, np.int64), len(log.entity_ids[entity_type]), np.asarray(times, np.int64))
+    nothing = np.full(len(entities), np.nan)
+    labels = _Labels.of(log, labels_until)
+    _answer(graph, spec, plan, queries, nothing, labels, times, np.zeros(1, np.int64), values)
+    return FeatureTable(tuple(f"{entity_type}.{name}" for name in plan.names), values)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is asked of one entity type: the names in order and where the kernels put and find things."""
+
+    entity_type: str
+    columns: np.ndarray
+    names: tuple[str, ...]
+    keep: np.ndarray
+    role_place: np.ndarray
+    type_count: int
+    partners: np.ndarray
+    partner_count: int
+    own_partner: int
+
+    @classmethod
+    def of(cls, log: EventLog, spec: BehaviourSpec, entity_type: str, *, of_events: bool) -> _Plan:
+        own = [place for place, role in enumerate(log.roles) if role.entity_type == entity_type]
+        several = own if len(own) > 1 else []
+        role_place = np.full(len(log.roles), MISSING, np.int64)
+        role_place[several] = np.arange(len(several))
+        type_names = log.event_types if len(log.event_types) > 1 else ()
+        targets = _partner_types(log, entity_type) if "distinct" in spec.families else []
+        tallied = _tallied_names(log, spec, several, targets, type_names)
+        keep = [
+            place
+            for place, (family, _) in enumerate(tallied)
+            if family in spec.families and (of_events or family != "own_history")
+        ]
+        names = [tallied[place][1] for place in keep]
+        if "labels" in spec.families:
+            suffixes = [_suffix(hours) for hours in spec.label_windows_hours] + [""]
+            names += [f"fraud_{what}{suffix}" for suffix in suffixes for what in ("count", "rate")]
+        columns = [_columns_of(log, target) for target in targets]
+        partners = np.full((len(targets), max(map(len, columns), default=0)), MISSING, np.int64)
+        for place, found in enumerate(columns):
+            partners[place, : len(found)] = found
+        return cls(
+            entity_type=entity_type,
+            columns=_columns_of(log, entity_type),
+            names=tuple(names),
+            keep=np.array(keep, np.int64),
+            role_place=role_place,
+            type_count=len(type_names),
+            partners=partners,
+            partner_count=max((len(log.entity_ids[target]) for target in targets), default=0),
+            own_partner=targets.index(entity_type) if entity_type in targets else MISSING,
+        )
+
+
+def _tallied_names(
+    log: EventLog, spec: BehaviourSpec, several: list[int], targets: list[str], type_names: tuple[str, ...]
+) -> list[tuple[str, str]]:
+    """(family, name) of everything `tally_entities` writes into its row, in its order."""
+    found = []
+    for suffix in [*map(_suffix, spec.windows_hours), ""]:
+        window = [("counts", "count"), ("amounts", "sum"), ("amounts", "mean")]
+        assert len(window) == PER_WINDOW
+        for place in several:
+            role = log.roles[place].name
+            window += [("counts", f"count_as_{role}"), ("amounts", f"sum_as_{role}")]
+        window += [("distinct", f"distinct_{target}") for target in targets]
+        found += [(family, name + suffix) for family, name in window]
+    life = [("amounts", "max"), ("amounts", "std"), ("recency", "seconds_since_last"), ("recency", "age_seconds")]
+    own = [("own_history", name) for name in ("amount_to_mean", "amount_z", "amount_to_max", "same_amount")]
+    assert len(life) == PER_LIFE and len(own) == PER_EVENT
+    return [*found, *life, *(("counts", f"count_{name}") for name in type_names), *own]
+
+
+class _Queries(NamedTuple):
+    """Questions (entity, time) in CSR form by entity, ascending in time: rows of the answer, roles, times."""
+
+    offsets: np.ndarray
+    rows: np.ndarray
+    roles: np.ndarray
+    times: np.ndarray
+
+
+def _group(entities: np.ndarray, columns: np.ndarray, entity_count: int, times: np.ndarray) -> _Queries:
+    order = np.argsort(times, kind="stable") if np.any(times[1:] < times[:-1]) else np.empty(0, np.int64)
+    offsets = count_incidences(entities, columns, entity_count)
+    return _Queries(offsets, *place_incidences(entities, columns, offsets, order, times))
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """The labels that may ever be used, ascending by when: `events` (labels,), `times` int64 µs, `positive` int8.
+
+    A label is usable at t iff it is known by t and its event is in the past of t, that is from
+    max(label_known_time, visible_time + 1 µs) on.
+    """
+
+    events: np.ndarray
+    times: np.ndarray
+    positive: np.ndarray
+
+    @classmethod
+    def of(cls, log: EventLog, until: int | None) -> _Labels:
+        usable = log.label != UNLABELLED
+        if until is not None:
+            usable &= log.label_known_time <= until
+        events = np.flatnonzero(usable)
+        times = np.maximum(log.label_known_time[events], log.visible_time[events] + 1)
+        order = np.argsort(times, kind="stable")
+        return cls(events[order], times[order], log.label[events[order]])
+
+    def prior(self, times: np.ndarray) -> np.ndarray:
+        """The share of fraud among all labels usable at each time; NaN while there is none."""
+        count = np.searchsorted(self.times, times, side="right")
+        frauds = np.concatenate([[0], np.cumsum(self.positive, dtype=np.int64)])[count]
+        return np.where(count > 0, frauds / np.maximum(count, 1), np.nan)
+
+    def timeline(
+        self, log: EventLog, columns: np.ndarray, entity_count: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The labels by entity: offsets, times, positive. An event with an entity in two roles counts once."""
+        entities = log.entities[self.events][:, columns]
+        for place in range(1, len(columns)):
+            again = (entities[:, :place] == entities[:, place : place + 1]).any(axis=1)
+            entities[again, place] = MISSING
+        every = np.arange(len(columns))
+        offsets = count_incidences(entities, every, entity_count)
+        no_order = np.empty(0, np.int64)
+        places, _, times = place_incidences(entities, every, offsets, no_order, self.times)
+        return offsets, times, self.positive[places]
+
+
+def _answer(
+    graph: TemporalGraph,
+    spec: BehaviourSpec,
+    plan: _Plan,
+    queries: _Queries,
+    query_amount: np.ndarray,
+    labels: _Labels,
+    row_times: np.ndarray,
+    base: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    log, line = graph.log, graph.timelines[plan.entity_type]
+    windows = _lengths(spec.windows_hours)
+    tally_entities(
+        line.offsets, line.events, line.roles, line.visible_time, *queries, query_amount,
+        log.entities, log.amount, log.event_type, plan.role_place, plan.type_count,
+        plan.partners, plan.partner_count, plan.own_partner, windows, plan.keep, base, out,
+    )  # fmt: skip
+    if "labels" in spec.families:
+        matured = labels.timeline(log, plan.columns, len(log.entity_ids[plan.entity_type]))
+        prior, windows = labels.prior(row_times), _lengths(spec.label_windows_hours)
+        at = base + len(plan.keep)
+        tally_labels(*matured, *queries, prior, windows, spec.prior_weight, at, out)
+
+
+def _answer_pairs(log: EventLog, pair_roles: tuple[int, int], base: int, out: np.ndarray) -> None:
+    pairs, count = encode_pairs(log.entities[:, pair_roles[0]], log.entities[:, pair_roles[1]])
+    column, only = pairs[:, None], np.zeros(1, np.int64)
+    past = Timeline(*_group(column, only, count, log.visible_time))
+    queries = _group(column, only, count, log.event_time)
+    tally_pairs(
+        past.offsets, past.events, past.visible_time, queries.offsets, queries.rows, queries.times,
+        log.amount, base, out,
+    )  # fmt: skip
+
+
+def _calendar(times: np.ndarray) -> np.ndarray:
+    angle = (times % _DAY) * (2 * np.pi / _DAY)
+    day_of_week = (times // _DAY + 3) % 7  # 1 January 1970 was a Thursday
+    return np.stack([np.sin(angle), np.cos(angle), day_of_week], axis=1)
+
+
+def _types_with_roles(log: EventLog) -> list[str]:
+    return list(dict.fromkeys(role.entity_type for role in log.roles))
+
+
+def _columns_of(log: EventLog, entity_type: str) -> np.ndarray:
+    return np.array([i for i, role in enumerate(log.roles) if role.entity_type == entity_type], np.int64)
+
+
+def _partner_types(log: EventLog, entity_type: str) -> list[str]:
+    """Entity types an entity can meet in an event: all others, and its own where it has two roles."""
+    alone = len(_columns_of(log, entity_type)) < 2
+    return [kind for kind in _types_with_roles(log) if kind != entity_type or not alone]
+
+
+def _lengths(hours: tuple[int, ...]) -> np.ndarray:
+    return np.array([*(one * _HOUR for one in hours), LIFETIME], np.int64)
+
+
+def _suffix(hours: int) -> str:
+    return f"_{hours}h" if hours % 24 else f"_{hours // 24}d"
