@@ -50,9 +50,7 @@ def run_script(verb: str) -> None:
     sys.exit(run(verb, sys.argv[1:], program=f"python {sys.argv[0]}"))
 
 
-def run(
-    verb: str, arguments: Sequence[str] = (), *, program: str = "ringtrace", folder: Path | None = None
-) -> int:
+def run(verb: str, arguments: Sequence[str] = (), *, program: str = "ringtrace", folder: Path | None = None) -> int:
     """Run `verb` as a Hydra application: one run, or with `-m` a sweep. Returns the exit code.
 
     `program` is what the user typed before the overrides, for messages that show a command; `folder` where
@@ -181,20 +179,24 @@ class _Job:
         self.__name__ = verb
 
     def __call__(self, config: DictConfig) -> None:
-        folder = Path(HydraConfig.get().runtime.output_dir)
-        log_to(folder / f"{self.verb}.log", level=self.level)
+        hydra_config = HydraConfig.get()
+        sweeping = hydra_config.mode is RunMode.MULTIRUN
+        log_to(Path(hydra_config.runtime.output_dir) / f"{self.verb}.log", level=self.level)
+        values = _plain(config)
+        if sweeping:
+            values["output"] = str(Path(values["output"]) / str(hydra_config.job.num))
         try:
-            result = check_config(_plain(config) | {"output": str(folder)})()
+            result = check_config(values)()
         except RingtraceError as error:
             log.debug("", exc_info=True)
             log.error("%s", error)
             self.exit_code = _exit_code(error)
-            if HydraConfig.get().mode is RunMode.MULTIRUN:
+            if sweeping:
                 # Hydra ends the sweep as failed, after its other jobs. They may live in other processes, and
                 # pickle carries less than our errors hold.
                 raise _JobFailedError(self.exit_code) from None
             return
-        log.info("done: %s", result if isinstance(result, Path) else folder)
+        log.info("done: %s", result if isinstance(result, Path) else values["output"])
 
 
 class _JobFailedError(Exception):
@@ -240,7 +242,7 @@ def _explain(verb: str, overrides: Sequence[str], search: list[str], program: st
     for text in overrides:
         override = _parse(text)
         if override is None:
-            yield _advise_quotes(text, overrides, verb, program)
+            yield _advise_quotes(text, overrides, program)
         elif override.is_sweep_override():
             yield f"{text}: several values; add -m to run each, or write [a,b] for a list"
         elif options := _options(override.key_or_group):
@@ -261,16 +263,15 @@ def _parse(text: str) -> Override | None:
         return None
 
 
-def _advise_quotes(text: str, overrides: Sequence[str], verb: str, program: str) -> str:
+def _advise_quotes(text: str, overrides: Sequence[str], program: str) -> str:
     key, equals, value = text.partition("=")
     if not equals:
         return f"{text}: an override is written key=value"
     quoted = f'{key}="{value}"'
     if _parse(quoted) is None:
         return f"{text}: this value can't be read; put it in double quotes inside single ones: 'key=\"…\"'"
-    command = program if program.startswith("python") else f"{program} {verb}"
     fixed = shlex.join(quoted if other == text else other for other in overrides)
-    return f'{key}: a value with = , : or brackets in it must be quoted, key="…"; write:\n  {command} {fixed}'
+    return f'{key}: a value with = , : or brackets in it must be quoted, key="…"; write:\n  {program} {fixed}'
 
 
 def _options(group: str) -> list[str]:

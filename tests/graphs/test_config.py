@@ -34,9 +34,7 @@ class Model:
 def train(*, model: Model, seed: int, file: str, output: str, resume_from: str | None) -> Path:
     DONE.append((model.width, seed, Path(file).read_text(), output))
     if seed == 13:
-        raise DataError(
-            [Fault("bad", file, "card", "not a number", "Mend it", 1, (2,), ("4111111111111111",))]
-        )
+        raise DataError([Fault("bad", file, "card", "not a number", "Mend it", 1, (2,), ("4111111111111111",))])
     if seed == 14:
         raise NotFoundError("no such thing")
     if seed == 15:
@@ -63,7 +61,7 @@ def cli(tmp_path, monkeypatch, capsys):
     DONE.clear()
 
     def invoke(*arguments):
-        code = run("train", arguments, folder=tmp_path / "configs")
+        code = run("train", arguments, program="ringtrace train", folder=tmp_path / "configs")
         return code, capsys.readouterr().err
 
     invoke.configs = tmp_path / "configs"

@@ -1,0 +1,64 @@
+# make demo | test | lint | bench | bench-quality | lock.  PYTHON: the interpreter; VENV: a virtual environment to use.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+# A busy machine runs small batches faster on one thread; tests and CI also share their cores.
+TEST_ENV = OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=2
+PYTEST_ARGS ?=
+DEMO = outputs/demo
+
+.PHONY: demo test lint bench bench-quality lock clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.core
+	rm -rf $(DEMO)
+	$(BIN)/ringtrace world world=demo output=data/world
+	$(BIN)/ringtrace ingest data=world output=$(DEMO)/ingest
+	$(BIN)/ringtrace train data=world experiment=demo output=$(DEMO)/train
+	$(BIN)/ringtrace score data=world bundle=$(DEMO)/train/bundle output=$(DEMO)/score
+	@echo
+	@echo "Look at:  $(DEMO)/train/report.html    how well it finds fraud, beside the floors"
+	@echo "          $(DEMO)/score                scores of events and entities, with your own keys (Parquet)"
+	@echo "          $(DEMO)/ingest               what was doubtful in the input"
+	@echo "          $(BIN)/tensorboard --logdir $(DEMO)/train    how training went"
+
+test: lint
+	$(TEST_ENV) $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/speed.py
+
+bench-quality: $(VENV)/.dev
+	$(BIN)/python benchmarks/quality.py
+	$(BIN)/python benchmarks/readme_table.py
+
+# The stamps make installing happen once, and again when what is asked for changes.
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,sweep]'
+	touch $@ $(VENV)/.core
+
+# Pin what a fresh environment resolves to. The local part of torch's version (+cpu, +cu128) is the user's choice.
+lock:
+	rm -rf .venv-lock
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet -e '.[dev,sweep]'
+	head -1 constraints.txt > constraints.new
+	.venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' | LC_ALL=C sort -f >> constraints.new
+	mv constraints.new constraints.txt
+	rm -rf .venv-lock
+
+clean:
+	rm -rf outputs dist build .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,23 @@
+import importlib.util
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+spec = importlib.util.spec_from_file_location("readme_table", ROOT / "benchmarks" / "readme_table.py")
+readme_table = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(readme_table)
+
+
+def row(model, auc, ap):
+    return {"dataset": "sffsd", "protocol": "forward", "model": model, "auc": auc, "ap": ap, "seeds": [0, 1, 2]}
+
+
+def test_each_model_stands_in_its_column_and_what_is_not_known_is_a_dash():
+    rows = [row("lightgbm_raw", 0.565, 0.316), row("temporal_sage", 0.931, None)]
+    lines = readme_table.results_table(rows).splitlines()
+    assert lines[2] == "| S-FFSD, forward | .565 / .316 | – | – | .931 / – | – |"
+
+
+def test_the_readme_shows_the_committed_results():
+    readme = (ROOT / "README.md").read_text()
+    table = readme_table.results_table(readme_table.read_rows())
+    assert readme == readme_table.with_table(readme, table), "run: python benchmarks/readme_table.py"
