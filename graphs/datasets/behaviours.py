@@ -59,9 +59,7 @@ def payments_between(
 
     Unsorted. Follow-ups of a shopping trip and refunds may lie after `stop`.
     """
-    users, times = _visits(
-        rng, population, rhythms, start=start, stop=stop, scale=scale / (1 + _SESSION_SHARE * 1.4)
-    )
+    users, times = _visits(rng, population, rhythms, start=start, stop=stop, scale=scale / (1 + _SESSION_SHARE * 1.4))
     follow_ups = np.where(rng.random(len(users)) < _SESSION_SHARE, rng.geometric(0.7, len(users)), 0)
     again = np.repeat(np.arange(len(users)), follow_ups)
     pause = (rng.exponential(18, len(again)) * MINUTE).astype(np.int64) + MINUTE
@@ -132,7 +130,7 @@ def refunds_of(rng: np.random.Generator, rows: Payments) -> Payments:
         device=np.where(rng.random(count) < 0.5, -1, chosen.device),
         merchant=chosen.merchant,
         amount=-np.round(chosen.amount * part_only, 2),
-        kind=np.int8(REFUND),
+        kind=REFUND,
         channel=chosen.channel,
         fraud=False,
         ring=chosen.ring,
@@ -174,9 +172,7 @@ def send_amounts(rng: np.random.Generator, count: int) -> np.ndarray:
 
 def logins_of(rng: np.random.Generator, payments: Payments, transfers: Transfers) -> Logins:
     """Sessions around payments and transfers on a visible device, and some that led to nothing."""
-    seen = np.flatnonzero(
-        (payments.device >= 0) & (payments.kind != REFUND) & (rng.random(len(payments.time)) < 0.5)
-    )
+    seen = np.flatnonzero((payments.device >= 0) & (payments.kind != REFUND) & (rng.random(len(payments.time)) < 0.5))
     sent = np.flatnonzero((transfers.device >= 0) & (rng.random(len(transfers.time)) < 0.9))
     idle = seen[rng.random(len(seen)) < 0.35]
     time = np.concatenate([payments.time[seen], transfers.time[sent], payments.time[idle]])
@@ -217,9 +213,7 @@ def choose_merchants(
     return population.merchants.choose(region, np.where(loyal, lasting, rng.random(len(users))))
 
 
-def choose_cards(
-    rng: np.random.Generator, population: Population, users: np.ndarray, times: np.ndarray
-) -> np.ndarray:
+def choose_cards(rng: np.random.Generator, population: Population, users: np.ndarray, times: np.ndarray) -> np.ndarray:
     """The usual card mostly, another registered one at times: (rows,) int32."""
     slot = rng.choice(CARD_SLOTS, len(users), p=[0.66, 0.16, 0.08, 0.10])
     usable = (population.cards[users, slot] >= 0) & (population.card_since[users, slot] <= times)

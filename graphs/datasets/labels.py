@@ -49,9 +49,7 @@ def label_events(
     charged = (fraud & reports) | (rng.random(len(times)) < _FALSE_CLAIMS)
     habit = hashed_uniform(holder, seed=seed + 1) ** 1.7
     delay = (
-        FIRST_CHARGEBACK_DAYS
-        + 0.9 * habit * (MATURITY_DAYS - FIRST_CHARGEBACK_DAYS)
-        + rng.uniform(0, 5, len(times))
+        FIRST_CHARGEBACK_DAYS + 0.9 * habit * (MATURITY_DAYS - FIRST_CHARGEBACK_DAYS) + rng.uniform(0, 5, len(times))
     )
     days = np.where(charged, np.minimum(delay, MATURITY_DAYS - 0.5), float(MATURITY_DAYS))
     known_time = times + (days * DAY).astype(np.int64)

@@ -71,9 +71,7 @@ class Merchants:
         low = self.reach[self.region_offsets[region]]
         high = self.reach[self.region_offsets[region + 1]]
         index = np.searchsorted(self.reach, low + uniform * (high - low), side="right") - 1
-        return np.clip(index, self.region_offsets[region], self.region_offsets[region + 1] - 1).astype(
-            np.int32
-        )
+        return np.clip(index, self.region_offsets[region], self.region_offsets[region + 1] - 1).astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -258,9 +256,7 @@ def _zipf(rng: np.random.Generator, choices: int, count: int) -> np.ndarray:
     return rng.choice(choices, count, p=weight / weight.sum())
 
 
-def _cards(
-    rng: np.random.Generator, join: np.ndarray, household: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, int]:
+def _cards(rng: np.random.Generator, join: np.ndarray, household: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
     users = len(join)
     owned = np.minimum(1 + rng.poisson(0.7, users), CARD_SLOTS)
     has = np.arange(CARD_SLOTS) < owned[:, None]
@@ -303,17 +299,13 @@ def _hand_down(
     seller, buyer = pairs
     next_phone, change = next_phone.copy(), change.copy()
     next_phone[buyer] = phone[seller]
-    change[buyer] = np.maximum(
-        change[buyer], change[seller] + (rng.exponential(20, len(buyer)) * DAY).astype(np.int64)
-    )
+    change[buyer] = np.maximum(change[buyer], change[seller] + (rng.exponential(20, len(buyer)) * DAY).astype(np.int64))
     return next_phone, change
 
 
 def _merchants(rng: np.random.Generator, count: int, *, regions: int, start: int) -> Merchants:
     category = rng.choice(len(CATEGORIES), count, p=_CATEGORY[:, 0] / _CATEGORY[:, 0].sum())
-    region = np.where(
-        rng.random(count) < _CATEGORY[category, 1], ONLINE_REGION, 1 + _zipf(rng, regions, count)
-    )
+    region = np.where(rng.random(count) < _CATEGORY[category, 1], ONLINE_REGION, 1 + _zipf(rng, regions, count))
     region[: regions + 1] = np.arange(regions + 1)  # no region without a shop
     order = np.argsort(region, kind="stable")
     category, region = category[order], region[order]

@@ -40,9 +40,9 @@ class Evasion:
 
 
 EVASION = (
-    Evasion(camouflage=0.15, rotation=1.0, public=0.03, aged_days=6, stretch=1.0, cell=99, bridge=0.0),
-    Evasion(camouflage=0.5, rotation=1.0, public=0.04, aged_days=15, stretch=1.0, cell=99, bridge=0.0),
-    Evasion(camouflage=0.8, rotation=1.6, public=0.08, aged_days=30, stretch=1.2, cell=8, bridge=0.0),
+    Evasion(camouflage=0.08, rotation=1.0, public=0.005, aged_days=6, stretch=1.0, cell=99, bridge=0.0),
+    Evasion(camouflage=0.3, rotation=1.0, public=0.015, aged_days=15, stretch=1.0, cell=99, bridge=0.0),
+    Evasion(camouflage=0.8, rotation=1.6, public=0.06, aged_days=30, stretch=1.2, cell=8, bridge=0.0),
     Evasion(camouflage=1.0, rotation=2.2, public=0.12, aged_days=90, stretch=1.6, cell=5, bridge=0.01),
     Evasion(camouflage=1.2, rotation=3.0, public=0.2, aged_days=180, stretch=2.0, cell=4, bridge=0.03),
 )
@@ -95,6 +95,7 @@ class Stage:
     card_count: int
     lent_devices: list[np.ndarray] = field(default_factory=list)
     used_shops: set[int] = field(default_factory=set)
+    robbed: set[int] = field(default_factory=set)
 
     def devices(self, count: int, *, start: int) -> np.ndarray:
         """Devices for a scheme: mostly new, some second-hand phones that honest people gave up before
@@ -113,9 +114,13 @@ class Stage:
         return np.arange(self.card_count - count, self.card_count, dtype=np.int32)
 
     def victims(self, count: int, *, time: int) -> np.ndarray:
-        """Honest users who have an account at `time`, each at most once: (count or fewer,) codes."""
-        candidates = self.rng.choice(self.honest, 4 * count + 8)
-        return np.unique(candidates[self.population.active(candidates, np.array(time))])[:count]
+        """Honest users who have an account at `time` and whom no ring has robbed: (count or fewer,) codes."""
+        candidates = np.unique(self.rng.choice(self.honest, 4 * count + 8))
+        active = candidates[self.population.active(candidates, np.array(time))]
+        # One victim of two rings would tie them together for every finder; rare enough to leave out.
+        fresh = [user for user in self.rng.permutation(active).tolist() if user not in self.robbed][:count]
+        self.robbed.update(fresh)
+        return np.array(fresh, dtype=np.int32)
 
     def times(self, count: int, *, start: int, stop: int) -> np.ndarray:
         """Instants in [start, stop) in somebody's daily rhythm, sorted: (count,) int64 µs."""
@@ -124,9 +129,7 @@ class Stage:
 
     def pauses(self, count: int, *, minutes: float) -> np.ndarray:
         """Pauses between events of one sitting, the longer the more careful: (count,) int64 µs."""
-        return (self.rng.exponential(minutes * self.evasion.stretch, count) * MINUTE).astype(
-            np.int64
-        ) + MINUTE // 12
+        return (self.rng.exponential(minutes * self.evasion.stretch, count) * MINUTE).astype(np.int64) + MINUTE // 12
 
     def hide(self, devices: np.ndarray, *, ring_devices: np.ndarray) -> np.ndarray:
         """Some events move to public devices of strangers and, for careful rings, to another ring's
@@ -168,9 +171,7 @@ class Stage:
         return chosen
 
 
-def members_of(
-    entity_type: str, codes: np.ndarray, role: str, *, start: int, stop: int
-) -> tuple[Member, ...]:
+def members_of(entity_type: str, codes: np.ndarray, role: str, *, start: int, stop: int) -> tuple[Member, ...]:
     """Each distinct code once, MISSING left out."""
     return tuple(Member(entity_type, int(code), role, start, stop) for code in np.unique(codes) if code >= 0)
 

@@ -114,9 +114,7 @@ class WorldSpec:
             ),
             (bool(unknown), f"world.archetypes: unknown {unknown}, known are {sorted(ARCHETYPES)}"),
             (
-                not self.archetypes
-                or min(self.archetypes.values()) < 0
-                or sum(self.archetypes.values()) <= 0,
+                not self.archetypes or min(self.archetypes.values()) < 0 or sum(self.archetypes.values()) <= 0,
                 "world.archetypes: weights must not be below 0 and at least one above",
             ),
             (
@@ -280,9 +278,7 @@ def _lone(stage: Stage, spec: WorldSpec) -> Payments:
     return stolen_cards(stage, payments=count, start=spec.start_time, stop=spec.stop_time)
 
 
-def _sell_ring_phones(
-    rng: np.random.Generator, stage: Stage, plans: list[Plan], scripts: list[Script]
-) -> Population:
+def _sell_ring_phones(rng: np.random.Generator, stage: Stage, plans: list[Plan], scripts: list[Script]) -> Population:
     """A third of the ring's own devices end as second-hand phones of honest people, who then look
     connected."""
     population = stage.population
@@ -293,9 +289,9 @@ def _sell_ring_phones(
         if member.entity_type == "device" and member.code >= population.device_count and rng.random() < 0.33
     ]
     devices = np.array([code for code, _ in sold], dtype=np.int32)
-    times = np.array([until for _, until in sold], dtype=np.int64) + (
-        rng.exponential(6, len(sold)) * DAY
-    ).astype(np.int64)
+    times = np.array([until for _, until in sold], dtype=np.int64) + (rng.exponential(6, len(sold)) * DAY).astype(
+        np.int64
+    )
     buyers = rng.choice(stage.honest, len(sold), replace=False)
     return population.with_used_phones(devices, buyers, times)
 
@@ -322,8 +318,7 @@ def _write_events(
     links.add(concat(CardLinks, [played.links, card_registrations(population)]))
 
     share = sum(
-        population.rate[of]
-        @ (curve.mass_at(population.leave[of]) - curve.mass_at(population.join[of])).clip(0)
+        population.rate[of] @ (curve.mass_at(population.leave[of]) - curve.mass_at(population.join[of])).clip(0)
         for curve, of in ((curve, population.persona == p) for p, curve in enumerate(stage.rhythms))
     )
     everyday = max(spec.payments - len(scripted.time), 0) / 1.015
@@ -475,9 +470,7 @@ def _write_entities(rng: np.random.Generator, spec: WorldSpec, population: Popul
     version = np.append(users, verified_later)
     known = np.append(
         population.join,
-        population.join[verified_later]
-        + (rng.exponential(60, len(verified_later)) * DAY).astype(np.int64)
-        + HOUR,
+        population.join[verified_later] + (rng.exponential(60, len(verified_later)) * DAY).astype(np.int64) + HOUR,
     )
     level = np.append(np.isin(users, verified_later, invert=True), np.ones(len(verified_later), dtype=bool))
     ages = rng.choice(5, count, p=[0.18, 0.27, 0.24, 0.19, 0.12]).astype(np.int8)
@@ -533,9 +526,7 @@ def _write_truth(
     )
     pq.write_table(table, folder / "truth" / "rings.parquet", compression="zstd")
     members = [(ring, member) for ring, script in enumerate(scripts) for member in script.members]
-    pq.write_table(
-        _member_table(members, "r", spec.seed), folder / "truth" / "members.parquet", compression="zstd"
-    )
+    pq.write_table(_member_table(members, "r", spec.seed), folder / "truth" / "members.parquet", compression="zstd")
     belonging = [(group, member) for group, (_, whole) in enumerate(groups) for member in whole]
     classes = pa.array([groups[group][0] for group, _ in belonging], pa.string())
     table = _member_table(belonging, "g", spec.seed).add_column(1, "class", classes)
@@ -573,9 +564,7 @@ def _region_names(codes: np.ndarray) -> pa.StringArray:
 
 
 def _refuse_foreign(folder: Path) -> None:
-    if folder.exists() and not (
-        folder.is_dir() and ((folder / SUMMARY_FILE).exists() or not any(folder.iterdir()))
-    ):
+    if folder.exists() and not (folder.is_dir() and ((folder / SUMMARY_FILE).exists() or not any(folder.iterdir()))):
         raise ConfigError(
             f"{folder} exists and is not a generated world (no {SUMMARY_FILE}): empty it or choose another"
         )

@@ -16,9 +16,7 @@ from graphs.datasets.frames import Frame, concat, take
 class TableWriter(Generic[Frame]):
     """Keeps rows until nothing earlier can come, then writes them sorted by time."""
 
-    def __init__(
-        self, kind: type[Frame], path: Path, render: Callable[[Frame, np.ndarray], pa.Table]
-    ) -> None:
+    def __init__(self, kind: type[Frame], path: Path, render: Callable[[Frame, np.ndarray], pa.Table]) -> None:
         self.rows = 0
         self._kind: type[Frame] = kind
         self._path = path
