@@ -1,0 +1,226 @@
+"""What can be had without a graph network: the scores that the model must beat on the same rows to be worth
+its cost.
+
+A floor that is weak by neglect flatters the model. So the trees see every raw column, frequent entities
+included, stop on the same metric as the network, and are fitted again on the rows the network was fitted
+again on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import lightgbm
+import numpy as np
+
+from gnn.metrics import Undefined, auc, one_class
+from graphs.events import MICROSECONDS_PER_DAY, MISSING, EventLog
+
+logger = logging.getLogger(__name__)
+
+MICROSECONDS_PER_HOUR = MICROSECONDS_PER_DAY // 24
+MAX_ROUNDS = 2000
+PATIENCE = 100
+
+
+@dataclass(frozen=True)
+class FeatureMatrix:
+    """Columns side by side for trees: `values` (rows, features) float32, NaN for missing; `categorical` are
+    the positions of the columns whose numbers are codes without an order.
+    """
+
+    names: tuple[str, ...]
+    values: np.ndarray
+    categorical: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        assert self.values.shape[1] == len(self.names), (self.values.shape, len(self.names))
+
+    def beside(self, other: FeatureMatrix) -> FeatureMatrix:
+        """Both matrices' columns, on the same rows."""
+        shift = len(self.names)
+        return FeatureMatrix(
+            self.names + other.names,
+            np.hstack([self.values, other.values]),
+            self.categorical + tuple(shift + position for position in other.categorical),
+        )
+
+
+# ---------------------------------------------------------------- floors
+
+
+def class_rate_floor(train_y: np.ndarray, rows: int) -> np.ndarray:
+    """The training part's fraud rate for everybody: (rows,). Its AP on test is the test part's fraud rate."""
+    return np.full(rows, float(np.mean(train_y)) if len(train_y) else 0.0)
+
+
+def lightgbm_floor(
+    train_x: np.ndarray,
+    train_y: np.ndarray,
+    valid_x: np.ndarray,
+    valid_y: np.ndarray,
+    test_x: np.ndarray,
+    *,
+    seed: int,
+    categorical: tuple[int, ...] = (),
+    refit_x: np.ndarray | None = None,
+    refit_y: np.ndarray | None = None,
+    threads: int = 1,
+) -> np.ndarray | Undefined:
+    """Gradient boosted trees' fraud probabilities for the rows of `test_x`: (rows,) float64.
+
+    The number of rounds is the one with the best AP on the validation rows (`PATIENCE` rounds without a
+    better one end the search; a validation part of one class leaves 200). With `refit_x` the trees are then
+    grown again on those rows for as many rounds, as the network is. Undefined when the training rows are of
+    one class. The same input, seed and thread count give the same bits.
+    """
+    if (reason := one_class(train_y)) is not None:
+        return reason
+    parameters = {
+        "objective": "binary",
+        "metric": "average_precision",
+        "learning_rate": 0.05,
+        "num_leaves": 31,
+        # The usual 20 rows a leaf would forbid every split on the few dozen rows of a first trial.
+        "min_data_in_leaf": int(np.clip(len(train_y) // 50, 1, 20)),
+        "feature_fraction": 0.8,
+        "bagging_fraction": 0.8,
+        "bagging_freq": 1,
+        "lambda_l2": 1.0,
+        "seed": seed,
+        "num_threads": threads,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbosity": -1,
+    }
+    train = _dataset(train_x, train_y, categorical)
+    if one_class(valid_y) is None:
+        valid = _dataset(valid_x, valid_y, categorical, reference=train)
+        stop = lightgbm.early_stopping(PATIENCE, verbose=False)
+        model = lightgbm.train(parameters, train, MAX_ROUNDS, valid_sets=[valid], callbacks=[stop])
+        rounds = model.best_iteration
+    else:
+        logger.warning("LightGBM: %s: 200 rounds, chosen by nobody", one_class(valid_y))
+        rounds = 200
+        model = lightgbm.train(parameters, train, rounds)
+    if refit_x is not None:
+        assert refit_y is not None
+        model = lightgbm.train(parameters, _dataset(refit_x, refit_y, categorical), rounds)
+    scores = model.predict(_without_negative_codes(test_x, categorical), num_iteration=rounds)
+    return np.asarray(scores, dtype=np.float64)
+
+
+def _dataset(
+    x: np.ndarray, y: np.ndarray, categorical: tuple[int, ...], reference: lightgbm.Dataset | None = None
+) -> lightgbm.Dataset:
+    return lightgbm.Dataset(
+        _without_negative_codes(x, categorical),
+        y,
+        reference=reference,
+        categorical_feature=list(categorical),
+        params={"verbosity": -1, "min_data_in_bin": 1},
+    )
+
+
+def _without_negative_codes(x: np.ndarray, categorical: tuple[int, ...]) -> np.ndarray:
+    """MISSING becomes NaN, LightGBM's own word for it."""
+    x = np.array(x, dtype=np.float32)
+    columns = list(categorical)
+    x[:, columns] = np.where(x[:, columns] < 0, np.nan, x[:, columns])
+    return x
+
+
+# ---------------------------------------------------------------- columns
+
+
+def raw_columns(log: EventLog, fit_rows: np.ndarray) -> FeatureMatrix:
+    """Every column an event brings, without looking at any other event: (events, features).
+
+    Amount, hour of the day and day of the week (UTC), event type, numeric columns, categorical columns, and
+    per role the entity itself where it is a frequent one. Categories and entities are those seen in
+    `fit_rows` (events,) bool; others are NaN, so that a test row can't introduce a category.
+    """
+    hours = log.event_time / MICROSECONDS_PER_HOUR
+    numeric = {"amount": log.amount, "hour": hours % 24, "weekday": np.floor(hours / 24 + 3) % 7}
+    numeric |= log.numeric
+    categorical = {"event_type": log.event_type} if len(log.event_types) > 1 else {}
+    categorical |= {name: column.codes for name, column in log.categorical.items()}
+    categorical |= {role.name: log.entities[:, place] for place, role in enumerate(log.roles)}
+    return feature_matrix(numeric, categorical, fit_rows=fit_rows)
+
+
+def feature_matrix(
+    numeric: Mapping[str, np.ndarray], categorical: Mapping[str, np.ndarray], *, fit_rows: np.ndarray
+) -> FeatureMatrix:
+    """Numeric columns as they are, then code columns cut down to the vocabulary of `fit_rows` (rows,) bool."""
+    columns = [np.asarray(column, dtype=np.float32) for column in numeric.values()]
+    columns += [frequent_categories(codes, fit_rows) for codes in categorical.values()]
+    first, last = len(numeric), len(numeric) + len(categorical)
+    values = np.column_stack(columns) if columns else np.empty((len(fit_rows), 0), np.float32)
+    return FeatureMatrix((*numeric, *categorical), values, tuple(range(first, last)))
+
+
+def frequent_categories(codes: np.ndarray, fit_rows: np.ndarray, *, most: int = 255, at_least: int = 2) -> np.ndarray:
+    """`codes` (rows,) renumbered by descending frequency in `fit_rows`; NaN for missing, unseen and rare
+    ones.
+
+    >>> frequent_categories(np.array([7, 4, 4, 9, -1]), np.array([True, True, True, False, True]), at_least=1)
+    array([ 1.,  0.,  0., nan, nan], dtype=float32)
+    """
+    seen, counts = np.unique(codes[fit_rows & (codes != MISSING)], return_counts=True)
+    kept = np.lexsort((seen, -counts))[:most]
+    kept = kept[counts[kept] >= at_least]
+    renumbered = np.full(int(codes.max(initial=0)) + 1, np.nan, dtype=np.float32)
+    renumbered[seen[kept]] = np.arange(len(kept))
+    return np.where(codes == MISSING, np.float32(np.nan), renumbered[np.maximum(codes, 0)])
+
+
+# ---------------------------------------------------------------- columns that are the answer
+
+
+def answer_columns(
+    numeric: Mapping[str, np.ndarray],
+    categorical: Mapping[str, np.ndarray],
+    label: np.ndarray,
+    *,
+    at_least: float = 0.9995,
+) -> dict[str, float]:
+    """Single columns whose AUC against `label` (rows,) in {0, 1} reaches `at_least`, with that AUC.
+
+    Such a column was usually written after the fact (a dispute's number, a case's status). Numeric columns
+    are tried as they are and by whether they are missing; categories by the fraud rate of each value in the
+    other half of the rows, so that a column of unique references proves nothing. Empty when a class has fewer
+    than 3 rows.
+    """
+    if min(np.sum(label == 1), np.sum(label == 0)) < 3:
+        return {}
+    found = {}
+    for name, column in numeric.items():
+        missing = np.isnan(column)
+        found[name] = max(_either_way(label, missing), _either_way(label, np.where(missing, -np.inf, column)))
+    for name, codes in categorical.items():
+        found[name] = _either_way(label, _rate_in_the_other_half(codes, label))
+    return {name: value for name, value in found.items() if value >= at_least}
+
+
+def _either_way(label: np.ndarray, column: np.ndarray) -> float:
+    area = auc(label, column)
+    return 0.5 if isinstance(area, Undefined) else max(area, 1 - area)
+
+
+def _rate_in_the_other_half(codes: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Each row's category's fraud rate among rows of the other parity; their overall rate for unseen
+    categories.
+    """
+    categories, code = np.unique(codes, return_inverse=True)
+    half = np.arange(len(code)) % 2
+    rate = np.empty(len(code))
+    for part in (0, 1):
+        other = half != part
+        rows = np.bincount(code[other], minlength=len(categories))
+        frauds = np.bincount(code[other], weights=label[other], minlength=len(categories))
+        known = np.where(rows > 0, frauds / np.maximum(rows, 1), label[other].mean())
+        rate[half == part] = known[code[half == part]]
+    return rate
