@@ -181,7 +181,7 @@ class EventEncoder(nn.Module):
     def __init__(self, space: FeatureSpace, width: int, *, dropout: float = 0.0, category_width: int = 16) -> None:
         super().__init__()
         sizes = [2 + len(words) for words in space.vocabularies.values()]
-        widths = [min(category_width, max(2, int(round(1.6 * size**0.56)))) for size in sizes]
+        widths = [min(category_width, max(2, round(1.6 * size**0.56))) for size in sizes]
         self.embeddings = nn.ModuleList(nn.Embedding(size, w) for size, w in zip(sizes, widths, strict=True))
         self.register_buffer("edges", torch.from_numpy(np.sort(space.edges, axis=1).copy()))
         bins = space.edges.shape[1]

@@ -7,37 +7,48 @@ that production has stands between fitting and judging.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
+from sklearn.model_selection import train_test_split
 
 from graphs.errors import ConfigError
-from graphs.events import UNLABELLED, EventLog
+from graphs.events import NEVER, UNLABELLED, EventLog
 
 
 @dataclass(frozen=True)
 class Split:
-    """Boolean masks (events,) and the instants (µs UTC) up to which labels may be looked at.
+    """Boolean masks over events (events,).
 
-    `fit` with `fit_labels_until` finds the number of epochs on `valid`; `refit` with `refit_labels_until` trains
-    the model that is judged on `test`. No mask of an earlier part meets a later one's events.
+    `fit` finds the number of epochs on `valid`, with the labels of `fit_hidden` never shown to anyone; `refit`
+    trains the model that is judged on `test`, with those of `refit_hidden` never shown. `cut` (µs UTC) is the
+    instant at which the judged model is put to work, `valid_cut` the one of the model that chooses.
     """
 
     fit: np.ndarray
     valid: np.ndarray
     refit: np.ndarray
     test: np.ndarray
-    fit_labels_until: int
-    refit_labels_until: int
+    fit_hidden: np.ndarray
+    refit_hidden: np.ndarray
+    valid_cut: int
+    cut: int
 
     def __post_init__(self) -> None:
-        assert not (self.fit & self.valid).any() and not (self.refit & self.test).any()
+        assert not (self.fit & self.valid).any(), "validation rows are never fitted"
+        assert not (self.refit & self.test).any(), "test rows are never fitted"
+        for name in ("fit", "valid", "test"):
+            if not getattr(self, name).any():
+                raise ConfigError(
+                    f"split: the {name} part is empty (validation from {_iso(self.valid_cut)}, test from {_iso(self.cut)}; "
+                    "a label counts only once it is known). Move the cuts, or check the label delay"
+                )
 
     @property
-    def counts(self) -> dict[str, dict[str, int]]:
-        """Events of each part, for the run record."""
-        return {name: {"events": int(getattr(self, name).sum())} for name in ("fit", "valid", "refit", "test")}
+    def counts(self) -> dict[str, int]:
+        """Rows of each part, for the run record."""
+        return {name: int(getattr(self, name).sum()) for name in ("fit", "valid", "refit", "test")}
 
 
 @dataclass(frozen=True)
@@ -46,8 +57,8 @@ class TimeSplit:
 
     `train_from`, `valid_from`, `test_from`, `test_until` are ISO dates or times (UTC), half-open. Without
     `test_from` the last `test_share` of the labelled events is the test part; without `valid_from` the last
-    `valid_share` of what is known by then chooses the epoch. `labels_visible`: "matured" (as in production, a
-    label shows once it is known) or "train" (no label that became known after `test_from` shows at all).
+    `valid_share` of what is known by then chooses the epoch. `labels_stop`: no label that becomes known after a
+    part's cut is shown to it at all; else labels go on showing as they mature, as they do in production.
     """
 
     train_from: str | None = None
@@ -56,40 +67,86 @@ class TimeSplit:
     test_until: str | None = None
     test_share: float = 0.2
     valid_share: float = 0.15
+    labels_stop: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("test_share", "valid_share"):
-            if not 0 < getattr(self, name) < 1:
-                raise ConfigError(f"split.{name}: got {getattr(self, name)}, expected a share in (0, 1)")
-        cuts = [
-            instant(value) for value in (self.train_from, self.valid_from, self.test_from, self.test_until) if value
-        ]
+        _check_shares(self, ("test_share", "valid_share"))
+        cuts = [instant(cut) for cut in (self.train_from, self.valid_from, self.test_from, self.test_until) if cut]
         if cuts != sorted(cuts):
             raise ConfigError("split: train_from, valid_from, test_from, test_until must be in order of time")
 
     def apply(self, log: EventLog) -> Split:
-        """Masks for `log`; ConfigError where a part would be empty, naming it and the labels there are."""
+        """Masks for `log`; ConfigError where a part would be empty, naming it."""
         time, known = log.event_time, log.label_known_time
-        labelled = log.label != UNLABELLED
-        if not labelled.any():
-            raise ConfigError("split: no labelled event in the data; map a label column in the data config")
+        labelled = _labelled(log)
         start = instant(self.train_from) if self.train_from else int(time[0])
         stop = instant(self.test_until) if self.test_until else int(time[-1]) + 1
         in_range = labelled & (time >= start) & (time < stop)
-        test_from = instant(self.test_from) if self.test_from else _cut(time[in_range], 1 - self.test_share)
-        test = in_range & (time >= test_from)
-        refit = in_range & (time < test_from) & (known <= test_from)
-        valid_from = instant(self.valid_from) if self.valid_from else _cut(time[refit], 1 - self.valid_share)
-        valid = refit & (time >= valid_from)
-        fit = refit & (time < valid_from) & (known <= valid_from)
-        for name, mask in (("training", fit), ("validation", valid), ("test", test)):
-            if not mask.any():
-                raise ConfigError(
-                    f"split: the {name} part is empty (labelled events {_iso(time[labelled][0])} to "
-                    f"{_iso(time[labelled][-1])}; training before {_iso(valid_from)} with labels known by then, test "
-                    f"from {_iso(test_from)}). Move the cuts, or check the label delay"
-                )
-        return Split(fit, valid, refit, test, valid_from, test_from)
+        cut = instant(self.test_from) if self.test_from else _at_share(time[in_range], 1 - self.test_share)
+        refit = in_range & (time < cut) & (known <= cut)
+        valid_cut = instant(self.valid_from) if self.valid_from else _at_share(time[refit], 1 - self.valid_share)
+        valid = refit & (time >= valid_cut)
+        fit = refit & (time < valid_cut) & (known <= valid_cut)
+        nobody = np.zeros(len(log), bool)
+        fit_hidden, refit_hidden = (known > valid_cut, known > cut) if self.labels_stop else (nobody, nobody)
+        return Split(fit, valid, refit, in_range & (time >= cut), fit_hidden, refit_hidden, valid_cut, cut)
+
+
+@dataclass(frozen=True)
+class RandomSplit:
+    """Rows drawn at random, stratified by label, unlabelled ones included: the split of several published papers.
+
+    It puts the future into training and is here to stand beside published numbers, not to judge a model. Labels
+    of validation and test rows are never shown.
+    """
+
+    test_share: float = 0.2
+    valid_share: float = 0.15
+    random_state: int = 2
+
+    def __post_init__(self) -> None:
+        _check_shares(self, ("test_share", "valid_share"))
+
+    def apply(self, log: EventLog) -> Split:
+        """Masks for `log`, drawn with scikit-learn's `train_test_split` over the rows in canonical order."""
+        labelled = _labelled(log)
+        rows = np.arange(len(log))
+        known, test_rows = train_test_split(
+            rows, test_size=self.test_share, random_state=self.random_state, stratify=_classes(log)
+        )
+        _, valid_rows = train_test_split(
+            known, test_size=self.valid_share, random_state=self.random_state, stratify=_classes(log)[known]
+        )
+        test, valid = np.zeros(len(log), bool), np.zeros(len(log), bool)
+        test[test_rows], valid[valid_rows] = True, True
+        end = int(log.event_time[-1]) + 1
+        fit, refit = labelled & ~test & ~valid, labelled & ~test
+        return Split(fit, valid & labelled, refit, test & labelled, test | valid, test, end, end)
+
+
+def hide_labels(log: EventLog, hidden: np.ndarray) -> EventLog:
+    """The same events with the labels of `hidden` (events,) never becoming known."""
+    if not hidden.any():
+        return log
+    return replace(log, label_known_time=np.where(hidden, NEVER, log.label_known_time))
+
+
+def _labelled(log: EventLog) -> np.ndarray:
+    labelled = log.label != UNLABELLED
+    if not labelled.any():
+        raise ConfigError("split: no labelled event in the data; map a label column in the data config")
+    return labelled
+
+
+def _classes(log: EventLog) -> np.ndarray:
+    """Labels with unlabelled as a class of its own, coded as published S-FFSD files do (0, 1, 2)."""
+    return np.where(log.label == UNLABELLED, 2, log.label)
+
+
+def _check_shares(spec: TimeSplit | RandomSplit, names: tuple[str, ...]) -> None:
+    for name in names:
+        if not 0 < getattr(spec, name) < 1:
+            raise ConfigError(f"split.{name}: got {getattr(spec, name)}, expected a share in (0, 1)")
 
 
 def instant(text: str) -> int:
@@ -102,7 +159,7 @@ def instant(text: str) -> int:
     return round(moment.timestamp() * 1_000_000)
 
 
-def _cut(times: np.ndarray, share: float) -> int:
+def _at_share(times: np.ndarray, share: float) -> int:
     return int(times[min(int(len(times) * share), len(times) - 1)]) if len(times) else 0
 
 
