@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import networkx as nx
 import numpy as np
+import pyarrow.compute as pc
 
-from graphs.events import EventLog
+from graphs.errors import NotFoundError
+from graphs.events import MISSING, NEVER, UNLABELLED, EventLog
+from graphs.history import known_at, union
 from graphs.windows import count_incidences, last_before, place_incidences
 
 _MAX_EVENTS = np.iinfo(np.int32).max
@@ -63,9 +67,7 @@ class TemporalGraph:
         assert len(log.roles) <= _MAX_ROLES, "role positions are int8"
         visible_time = log.visible_time
         order = _order_by(visible_time)
-        timelines = {
-            entity_type: _timeline(log, entity_type, order, visible_time) for entity_type in log.entity_types
-        }
+        timelines = {entity_type: _timeline(log, entity_type, order, visible_time) for entity_type in log.entity_types}
         return cls(log, timelines)
 
     def last_events(
@@ -94,6 +96,46 @@ class TemporalGraph:
             self._write_last(role.entity_type, entities[:, place], times, events[:, place], roles[:, place])
         return Windows(events, roles)
 
+    def as_of(self, time: int) -> TemporalGraph:
+        """Return the graph as it stood at `time` (µs UTC), equal to one built from what was known then.
+
+        Events visible strictly before, labels and attribute versions known by then, and the entities these speak
+        of: their codes can differ from this graph's, their ids cannot.
+        """
+        return TemporalGraph.build(known_at(self.log, time))
+
+    def append(self, log: EventLog) -> TemporalGraph:
+        """Return the graph of these events and those of `log`, equal to one built from all (see `union`)."""
+        return TemporalGraph.build(union(self.log, log))
+
+    def to_networkx(
+        self, entity_type: str, entity_id: str, *, hops: int = 2, as_of: int | None = None, last: int = 50
+    ) -> nx.MultiGraph:
+        """Return the surroundings of one entity, for a look: each entity's `last` events before `as_of`.
+
+        Nodes are entities `(type, id)` and events `("event", event type, id)` with time (µs UTC), amount and the
+        label known then (None if none); an edge joins an event to an entity and carries the role. One hop leads
+        over an event to another entity.
+        """
+        if entity_type not in self.log.entity_ids:
+            raise NotFoundError(f"entity type '{entity_type}': the graph has {', '.join(self.log.entity_types)}")
+        start = pc.index(self.log.entity_ids[entity_type], entity_id).as_py()
+        if start < 0:
+            raise NotFoundError(f"no {entity_type} has the id given")
+        now = NEVER if as_of is None else as_of
+        around = nx.MultiGraph()
+        around.add_node((entity_type, entity_id))
+        border, met = [(entity_type, start)], {(entity_type, start)}
+        for _ in range(hops):
+            reached = []
+            for kind, entity in border:
+                found, _ = self.last_events(kind, np.array([entity]), np.array([now]), last)
+                for event in dict.fromkeys(found[found != MISSING].tolist()):
+                    reached += _add_event(around, self.log, event, now)
+            border = [one for one in dict.fromkeys(reached) if one not in met]
+            met.update(border)
+        return around
+
     def _write_last(
         self, entity_type: str, entities: np.ndarray, times: np.ndarray, events: np.ndarray, roles: np.ndarray
     ) -> None:
@@ -112,3 +154,21 @@ def _timeline(log: EventLog, entity_type: str, order: np.ndarray, visible_time: 
     columns = np.array([i for i, role in enumerate(log.roles) if role.entity_type == entity_type], np.int64)
     offsets = count_incidences(log.entities, columns, len(log.entity_ids[entity_type]))
     return Timeline(offsets, *place_incidences(log.entities, columns, offsets, order, visible_time))
+
+
+def _add_event(around: nx.MultiGraph, log: EventLog, event: int, now: int) -> list[tuple[str, int]]:
+    """Add one event with its edges unless it is there; return its entities."""
+    node = ("event", log.event_types[log.event_type[event]], log.event_ids[event].as_py())
+    entities = [(role, int(code)) for role, code in zip(log.roles, log.entities[event], strict=True) if code != MISSING]
+    if node not in around:
+        known = log.label[event] != UNLABELLED and log.label_known_time[event] <= now
+        around.add_node(
+            node,
+            time=int(log.event_time[event]),
+            amount=float(log.amount[event]),
+            label=int(log.label[event]) if known else None,
+        )
+        for role, code in entities:
+            key = (role.entity_type, log.entity_ids[role.entity_type][code].as_py())
+            around.add_edge(node, key, role=role.name)
+    return [(role.entity_type, code) for role, code in entities]

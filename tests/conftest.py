@@ -39,7 +39,8 @@ def log_from_rows() -> Callable[..., EventLog]:
 
     A row has id, type, time and, where it likes, a key per role, amount, known, label, label_known, size,
     channel.
-    An entity row has type, id, known and attributes tier (text), limit (number), label, label_known.
+    An entity row has type and id with, for a version of its attributes, known, tier (text), limit (number),
+    and, for a verdict, label and label_known.
     """
     return build_log
 
@@ -57,10 +58,19 @@ def random_log() -> Callable[..., EventLog]:
     return lambda seed, count=60: build_log(*draw_rows(seed, count))
 
 
+@pytest.fixture(scope="session")
+def spelt_out() -> Callable[[EventLog], dict[str, Any]]:
+    """A function EventLog -> the same in plain values with keys for codes, to compare logs by what they say."""
+    return spell_out
+
+
 def draw_rows(seed: int, count: int = 60) -> tuple[list[Row], list[Row]]:
     rng = np.random.default_rng(seed)
     rows = [_draw_event(rng, number) for number in rng.permutation(count)]
-    entities = [_draw_entity(rng, number) for number in range(12)]
+    entities = [_draw_version(rng) for _ in range(16)]
+    for kind, key in sorted({(row["type"], row["id"]) for row in entities if rng.random() > 0.3}):
+        known = int(rng.integers(40)) * 9 * HOUR
+        entities.append({"type": kind, "id": key, "label": int(rng.random() < 0.5), "label_known": known})
     return rows, entities
 
 
@@ -88,16 +98,14 @@ def _draw_event(rng: np.random.Generator, number: int) -> Row:
     return row
 
 
-def _draw_entity(rng: np.random.Generator, number: int) -> Row:
-    kind = "user" if number % 2 else "device"
+def _draw_version(rng: np.random.Generator) -> Row:
+    kind = str(rng.choice(["user", "device"]))
     return {
         "type": kind,
-        "id": f"{kind[0]}{number // 2 + 2 if number > 3 else number % 3}",
+        "id": f"{kind[0]}{rng.integers(8)}",
         "known": ALWAYS if rng.random() < 0.3 else int(rng.integers(40)) * 9 * HOUR,
         "tier": str(rng.choice(["gold", "basic"])),
         "limit": float(rng.integers(100)),
-        "label": int(rng.random() < 0.5),
-        "label_known": int(rng.integers(40)) * 9 * HOUR,
     }
 
 
@@ -151,9 +159,9 @@ def _categorical(rows: Sequence[Row], name: str) -> Categorical:
 
 def _attributes(rows: Sequence[Row], keys: Mapping[str, Mapping[str, int]]) -> dict[str, EntityAttributes]:
     found = {}
-    for kind in sorted({row["type"] for row in rows}):
+    for kind in sorted({row["type"] for row in rows if "known" in row}):
         mine = sorted(
-            (row for row in rows if row["type"] == kind),
+            (row for row in rows if row["type"] == kind and "known" in row),
             key=lambda row: (keys[kind][row["id"]], row["known"]),
         )
         found[kind] = EntityAttributes(
@@ -176,3 +184,29 @@ def _entity_labels(rows: Sequence[Row], keys: Mapping[str, Mapping[str, int]]) -
                 known[keys[kind][row["id"]]] = row["label_known"]
         found[kind] = EntityLabels(label, known)
     return found
+
+
+def spell_out(log: EventLog) -> dict[str, Any]:
+    columns = ("event_type", "event_time", "known_time", "entities", "amount", "label", "label_known_time")
+    return {
+        "ids": {kind: keys.to_pylist() for kind, keys in log.entity_ids.items()},
+        "event_ids": log.event_ids.to_pylist(),
+        **{name: np.nan_to_num(getattr(log, name), nan=-1).tolist() for name in columns},
+        "numeric": {name: column.tolist() for name, column in log.numeric.items()},
+        "categorical": {name: _texts(column) for name, column in log.categorical.items()},
+        "attributes": {
+            kind: (
+                found.entity.tolist(),
+                found.known_time.tolist(),
+                {name: column.tolist() for name, column in found.numeric.items()},
+                {name: _texts(column) for name, column in found.categorical.items()},
+            )
+            for kind, found in log.attributes.items()
+        },
+        "labels": {k: (one.label.tolist(), one.known_time.tolist()) for k, one in log.entity_labels.items()},
+    }
+
+
+def _texts(column: Categorical) -> tuple[list[str], list[str | None]]:
+    values = sorted(column.values.to_pylist())
+    return values, [None if code == MISSING else column.values[code].as_py() for code in column.codes]

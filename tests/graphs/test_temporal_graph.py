@@ -1,0 +1,128 @@
+"""The graph as a value: its timelines, cut at an instant, appended to, looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from graphs.errors import ConfigError, DataError, NotFoundError
+from graphs.events import EventLog, Role
+from graphs.temporal_graph import TemporalGraph
+
+_HOUR = 3_600_000_000
+
+
+def _known(rows: list[dict[str, Any]], time: int) -> list[dict[str, Any]]:
+    """Event rows as they stood at `time`."""
+    past = [row for row in rows if max(row["time"], row.get("known", row["time"])) < time]
+    return [_without_label(row) if row.get("label_known", time) > time else row for row in past]
+
+
+def _known_entities(rows: list[dict[str, Any]], time: int) -> list[dict[str, Any]]:
+    return [row for row in rows if row.get("known", row.get("label_known")) <= time]
+
+
+def _without_label(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in ("label", "label_known")}
+
+
+def test_timelines_are_sorted_by_when_events_were_known(log_from_rows: Callable[..., EventLog]) -> None:
+    rows = [
+        {"id": "a", "type": "payment", "time": 1, "card": "c", "known": 9},
+        {"id": "b", "type": "payment", "time": 2, "card": "d"},
+        {"id": "c", "type": "payment", "time": 3, "card": "c"},
+    ]
+    line = TemporalGraph.build(log_from_rows(rows)).timelines["card"]
+    assert line.offsets.tolist() == [0, 2, 3]
+    assert line.events.tolist() == [2, 0, 1]
+    assert line.visible_time.tolist() == [3, 9, 2]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_as_of_equals_building_from_what_was_known(
+    seed: int,
+    log_from_rows: Callable[..., EventLog],
+    random_rows: Callable[..., Any],
+    spelt_out: Callable[[EventLog], dict[str, Any]],
+) -> None:
+    rows, entities = random_rows(seed)
+    for time in (-1, 90 * _HOUR, 181 * _HOUR, 10_000 * _HOUR):
+        cut = TemporalGraph.build(log_from_rows(rows, entities)).as_of(time)
+        twin = TemporalGraph.build(log_from_rows(_known(rows, time), _known_entities(entities, time)))
+        _assert_same(cut, twin, spelt_out)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_append_equals_building_from_all(
+    seed: int,
+    log_from_rows: Callable[..., EventLog],
+    random_rows: Callable[..., Any],
+    spelt_out: Callable[[EventLog], dict[str, Any]],
+) -> None:
+    rows, entities = random_rows(seed)
+    part = np.random.default_rng(seed).random(len(rows)) < 0.5
+    first = [row for row, mine in zip(rows, part, strict=True) if mine]
+    second = [row for row, mine in zip(rows, part, strict=True) if not mine]
+    graph = TemporalGraph.build(log_from_rows(first, entities[:14]))
+    appended = graph.append(log_from_rows(second, entities[14:]))
+    _assert_same(appended, TemporalGraph.build(log_from_rows(rows, entities)), spelt_out)
+
+
+def _assert_same(graph: TemporalGraph, twin: TemporalGraph, spelt_out: Callable[[EventLog], dict[str, Any]]) -> None:
+    mine, theirs = spelt_out(graph.log), spelt_out(twin.log)
+    assert _filled(mine) == _filled(theirs)
+    for kind, line in graph.timelines.items():
+        for name in ("offsets", "events", "roles", "visible_time"):
+            np.testing.assert_array_equal(getattr(line, name), getattr(twin.timelines[kind], name))
+
+
+def _filled(log: dict[str, Any]) -> dict[str, Any]:
+    """Without entity tables of which nothing was known: a cut log still knows that they will come."""
+    attributes = {kind: found for kind, found in log["attributes"].items() if found[0]}
+    labels = {kind: found for kind, found in log["labels"].items() if set(found[0]) - {-1}}
+    return log | {"attributes": attributes, "labels": labels}
+
+
+def test_appending_the_same_event_again_is_refused(random_log: Callable[..., EventLog]) -> None:
+    graph = TemporalGraph.build(random_log(0))
+    with pytest.raises(DataError, match="already has an event"):
+        graph.append(random_log(0))
+
+
+def test_appending_other_roles_is_refused(
+    random_log: Callable[..., EventLog], log_from_rows: Callable[..., EventLog]
+) -> None:
+    other = log_from_rows([], roles=(Role("payer", "user"),))
+    with pytest.raises(ConfigError, match=r"roles: the graph has .*payer"):
+        TemporalGraph.build(random_log(0)).append(other)
+
+
+def test_the_surroundings_hold_the_past_and_nothing_else(log_from_rows: Callable[..., EventLog]) -> None:
+    label = {"label": 1, "label_known": 8}
+    rows = [
+        {"id": "a", "type": "payment", "time": 1, "sender": "u", "device": "d", **label},
+        {"id": "b", "type": "payment", "time": 2, "sender": "v", "device": "d"},
+        {"id": "c", "type": "payment", "time": 5, "sender": "w", "device": "d"},
+    ]
+    around = TemporalGraph.build(log_from_rows(rows)).to_networkx("user", "u", hops=2, as_of=5)
+    events = [("event", "payment", "a"), ("event", "payment", "b")]
+    assert set(around) == {("user", "u"), ("user", "v"), ("device", "d"), *events}
+    assert around.nodes[events[0]]["label"] is None
+    assert [data["role"] for *_, data in around.edges(("user", "v"), data=True)] == ["sender"]
+
+
+def test_one_hop_ends_at_the_neighbours(log_from_rows: Callable[..., EventLog]) -> None:
+    rows = [
+        {"id": "a", "type": "payment", "time": 1, "sender": "u", "device": "d"},
+        {"id": "b", "type": "payment", "time": 2, "sender": "v", "device": "d"},
+    ]
+    around = TemporalGraph.build(log_from_rows(rows)).to_networkx("user", "u", hops=1)
+    assert set(around) == {("user", "u"), ("device", "d"), ("event", "payment", "a")}
+
+
+def test_an_unknown_entity_is_not_found(random_log: Callable[..., EventLog]) -> None:
+    with pytest.raises(NotFoundError, match="no user"):
+        TemporalGraph.build(random_log(0)).to_networkx("user", "nobody")
