@@ -38,12 +38,19 @@ class Split:
     def __post_init__(self) -> None:
         assert not (self.fit & self.valid).any(), "validation rows are never fitted"
         assert not (self.refit & self.test).any(), "test rows are never fitted"
-        for name in ("fit", "valid", "test"):
+        needed = ("fit", "valid", "test") if self.has_validation else ("refit", "test")
+        for name in needed:
             if not getattr(self, name).any():
                 raise ConfigError(
-                    f"split: the {name} part is empty (validation from {_iso(self.valid_cut)}, test from {_iso(self.cut)}; "
+                    f"split: the {name} part is empty (validation from {_iso(self.valid_cut)}, "
+                    f"test from {_iso(self.cut)}; "
                     "a label counts only once it is known). Move the cuts, or check the label delay"
                 )
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether validation rows choose the epoch; without, training runs just as long as it is told."""
+        return self.valid_cut < self.cut or bool(self.valid.any())
 
     @property
     def counts(self) -> dict[str, int]:
@@ -57,7 +64,7 @@ class TimeSplit:
 
     `train_from`, `valid_from`, `test_from`, `test_until` are ISO dates or times (UTC), half-open. Without
     `test_from` the last `test_share` of the labelled events is the test part; without `valid_from` the last
-    `valid_share` of what is known by then chooses the epoch. `labels_stop`: no label that becomes known after a
+    `valid_share` of what is known by then chooses the epoch (0: nothing does, training runs all its epochs). `labels_stop`: no label that becomes known after a
     part's cut is shown to it at all; else labels go on showing as they mature, as they do in production.
     """
 
@@ -84,7 +91,10 @@ class TimeSplit:
         in_range = labelled & (time >= start) & (time < stop)
         cut = instant(self.test_from) if self.test_from else _at_share(time[in_range], 1 - self.test_share)
         refit = in_range & (time < cut) & (known <= cut)
-        valid_cut = instant(self.valid_from) if self.valid_from else _at_share(time[refit], 1 - self.valid_share)
+        if self.valid_from is None and self.valid_share == 0:
+            valid_cut = cut
+        else:
+            valid_cut = instant(self.valid_from) if self.valid_from else _at_share(time[refit], 1 - self.valid_share)
         valid = refit & (time >= valid_cut)
         fit = refit & (time < valid_cut) & (known <= valid_cut)
         nobody = np.zeros(len(log), bool)
@@ -145,7 +155,8 @@ def _classes(log: EventLog) -> np.ndarray:
 
 def _check_shares(spec: TimeSplit | RandomSplit, names: tuple[str, ...]) -> None:
     for name in names:
-        if not 0 < getattr(spec, name) < 1:
+        least = 0 if name == "valid_share" and isinstance(spec, TimeSplit) else 1e-9
+        if not least <= getattr(spec, name) < 1:
             raise ConfigError(f"split.{name}: got {getattr(spec, name)}, expected a share in (0, 1)")
 
 

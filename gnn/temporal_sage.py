@@ -11,7 +11,7 @@ asks: training, backtest, batch and online scoring read the same number. See doc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -48,6 +48,10 @@ class SageSpec:
             raise ConfigError(f"model.dropout: got {self.dropout}, expected a share in [0, 1)")
         if self.bins < 0:
             raise ConfigError(f"model.bins: got {self.bins}, expected 0 or more")
+
+    def with_edges(self, edges: Literal["real", "none", "shuffled"]) -> SageSpec:
+        """The same network with its edges as they are, cut, or shuffled."""
+        return replace(self, edges=edges)
 
 
 class WindowState(nn.Module):

@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +60,10 @@ class TrainerSpec:
         for name in ("lr", "clip"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"trainer.{name}: got {getattr(self, name)}, expected more than 0")
+
+    def capped(self, epochs: int | None) -> TrainerSpec:
+        """The same training with at most `epochs` epochs and one member: good enough for a control."""
+        return replace(self, epochs=self.epochs if epochs is None else min(epochs, self.epochs), members=1)
 
 
 @dataclass(frozen=True)

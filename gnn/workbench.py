@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gnn.blocks import Cache, NetworkInputs, embed_all
+from gnn.blocks import NetworkInputs, embed_all
 from gnn.bundle import EVENTS, build_network
 from gnn.encoders import Columns, FeatureSpace, event_columns
 from gnn.floors import FeatureMatrix, lightgbm_floor, raw_columns
@@ -99,41 +99,51 @@ class Workbench:
         """Choose the epoch on the validation rows, train the members that are judged, score the test rows."""
         torch.set_num_threads(trainer.threads)
         began = time.perf_counter()
+        if not self.split.has_validation:
+            members, space, test = self._refit(model, trainer, seed, trainer.epochs, checkpoint, on_epoch)
+            nothing = np.zeros(0, np.float32)
+            return TrainedNetworks(members, space, nothing, test, trainer.epochs, (), time.perf_counter() - began)
         network, space, inputs = self._network(model, self.choosing, seed)
         target = EventTarget(torch.from_numpy(self.label), self.choosing.fitted, self.choosing.judged)
         fitted = fit(network, inputs, trainer, seed=seed, events=target, checkpoint=checkpoint, on_epoch=on_epoch)
-        valid, _ = self.logits(network, inputs, self.choosing.judged)
-        members, space, total = self._members(
-            model, trainer, seed, fitted.best_epoch, network, space, inputs, checkpoint
-        )
+        valid = self.logits(network, inputs, self.choosing.judged)
+        if trainer.refit:
+            members, space, test = self._refit(model, trainer, seed, fitted.best_epoch, checkpoint, None)
+        else:
+            members, test = (
+                [network],
+                self.logits(network, self._inputs(model, self.judged, space, seed), self.split.test),
+            )
         seconds = time.perf_counter() - began
-        return TrainedNetworks(members, space, valid, total, fitted.best_epoch, fitted.history, seconds)
+        return TrainedNetworks(members, space, valid, test, fitted.best_epoch, fitted.history, seconds)
 
-    def _members(
+    def _refit(
         self,
         model: SageSpec,
         trainer: TrainerSpec,
         seed: int,
         epochs: int,
-        network: TemporalSage,
-        space: FeatureSpace,
-        inputs: NetworkInputs,
         checkpoint: Path | None,
+        on_epoch: Callable[[EpochRecord], None] | None,
     ) -> tuple[list[TemporalSage], FeatureSpace, np.ndarray]:
-        """The judged networks: refitted for `epochs` on all that is known at the cut, or the chosen one as it is."""
-        if not trainer.refit:
-            judged = NetworkInputs.of(
-                self.judged.graph, space, self.judged.columns, k=model.k, edges=model.edges, seed=seed
-            )
-            return [network], space, self.logits(network, judged, self.judged.judged)[0]
+        """The judged networks, trained for `epochs` on all that is known at the cut, and their mean test logits."""
         members, logits = [], []
         target = EventTarget(torch.from_numpy(self.label), self.judged.fitted, np.zeros(len(self.log), bool))
         for member in range(trainer.members):
             of_member = seed + 1_000 * member
             network, space, inputs = self._network(model, self.judged, of_member)
             path = checkpoint.with_stem(f"{checkpoint.stem}-{member}") if checkpoint else None
-            fit(network, inputs, trainer, seed=of_member, events=target, epochs=epochs, checkpoint=path)
-            logits.append(self.logits(network, inputs, self.judged.judged)[0])
+            fit(
+                network,
+                inputs,
+                trainer,
+                seed=of_member,
+                events=target,
+                epochs=epochs,
+                checkpoint=path,
+                on_epoch=on_epoch,
+            )
+            logits.append(self.logits(network, inputs, self.split.test))
             members.append(network)
         return members, space, np.mean(logits, 0)
 
@@ -141,16 +151,18 @@ class Workbench:
         space = FeatureSpace.fit(phase.columns, phase.past, bins=model.bins)
         torch.manual_seed(seed)
         network = build_network(model, {EVENTS: space}, self.log.roles, self.log.event_types)
-        inputs = NetworkInputs.of(phase.graph, space, phase.columns, k=model.k, edges=model.edges, seed=seed)
-        return network, space, inputs
+        return network, space, self._inputs(model, phase, space, seed)
 
-    def logits(self, network: TemporalSage, inputs: NetworkInputs, rows: np.ndarray) -> tuple[np.ndarray, Cache]:
-        """Logits of the masked rows, in order, and the cache of all embeddings up to the last of them."""
+    def _inputs(self, model: SageSpec, phase: Phase, space: FeatureSpace, seed: int) -> NetworkInputs:
+        return NetworkInputs.of(phase.graph, space, phase.columns, k=model.k, edges=model.edges, seed=seed)
+
+    def logits(self, network: TemporalSage, inputs: NetworkInputs, rows: np.ndarray) -> np.ndarray:
+        """Logits of the masked rows, in order; everything up to the last of them is embedded on the way."""
         wanted = np.flatnonzero(rows)
         cache = embed_all(network, inputs, stop=int(wanted[-1]) + 1)
         at = torch.from_numpy(wanted)
         with torch.no_grad():
-            return network.event_logits(cache.levels[0][at], cache.levels[-1][at]).numpy(), cache
+            return network.event_logits(cache.levels[0][at], cache.levels[-1][at]).numpy()
 
     def lightgbm(self, *, seed: int, aggregates: bool, threads: int = 1) -> np.ndarray | Undefined:
         """Scores of the test rows by LightGBM on raw columns, with the point-in-time `aggregates` beside or not."""

@@ -1,0 +1,56 @@
+"""What TensorBoard shows of a run: losses, validation AP, throughput, PR curves and calibration of the judgement."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from torch.utils.tensorboard import SummaryWriter
+
+from gnn.evaluation import Evaluation, ScoredRows
+from gnn.metrics import Undefined
+from gnn.trainer import EpochRecord
+
+PROJECTED = 5_000
+"""At most this many embeddings go to the projector; more makes the browser crawl."""
+
+
+class Board:
+    """A writer that closes itself."""
+
+    def __init__(self, folder: Path) -> None:
+        self.writer = SummaryWriter(folder)
+
+    def __enter__(self) -> Board:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.writer.close()
+
+    def epoch(self, record: EpochRecord) -> None:
+        """One training epoch."""
+        self.writer.add_scalar("train/loss", record.loss, record.epoch)
+        self.writer.add_scalar("train/events_per_second", record.events_per_second, record.epoch)
+        if record.valid_ap is not None:
+            self.writer.add_scalar("validation/ap", record.valid_ap, record.epoch)
+
+    def judgement(self, judged: Evaluation, scored: ScoredRows) -> None:
+        """The test part: PR curve, reliability, AP of every candidate, the verdict."""
+        rows = scored.labelled()
+        self.writer.add_pr_curve("test/pr", rows.label, rows.score)
+        for row in judged.table:
+            if not isinstance(row.ap, Undefined):
+                self.writer.add_scalar(f"test_ap/{row.model}", row.ap)
+        self.writer.add_text("test/verdict", judged.verdict)
+        reliability = judged.curves.reliability
+        if not isinstance(reliability, Undefined):
+            for step, (said, was) in enumerate(zip(reliability.mean_probability, reliability.rate, strict=True)):
+                self.writer.add_scalars("test/reliability", {"predicted": said, "observed": was}, step)
+
+    def embeddings(self, vectors: np.ndarray, labels: list[str], *, seed: int = 0) -> None:
+        """A sample of embeddings (rows, width) for the projector, with one text label each."""
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:PROJECTED])
+        self.writer.add_embedding(vectors[chosen], metadata=[labels[i] for i in chosen], tag="events")

@@ -1,0 +1,296 @@
+"""The verbs of modelling: train a model and judge it beside its floors, judge again, score.
+
+tables → event log → graph and columns → split → networks → calibration → floors → verdict → bundle
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+import yaml
+from scipy.special import expit
+
+from gnn.board import Board
+from gnn.bundle import EVENTS, Bundle
+from gnn.calibration import fit_calibrator
+from gnn.evaluation import Evaluation, EvaluationSpec, ScoredRows, evaluate
+from gnn.floors import class_rate_floor
+from gnn.metrics import Undefined, as_json, auc, average_precision
+from gnn.report import write_report
+from gnn.scoring import new_entities, score_tables
+from gnn.splits import RandomSplit, TimeSplit
+from gnn.temporal_sage import SageSpec
+from gnn.trainer import TrainerSpec
+from gnn.workbench import TrainedNetworks, Workbench
+from graphs.behaviour import BehaviourSpec
+from graphs.errors import ConfigError, NotFoundError
+from graphs.events import EventLog
+from graphs.ingest import Ingested, ingest
+from graphs.leaks import refuse_answer_columns
+from graphs.schema import DataSchema
+from graphs.store import fingerprint, save_log
+
+log = logging.getLogger(__name__)
+
+CONTROLS = {"no_edges": "none", "shuffled_edges": "shuffled"}
+"""Floors that are the network itself: name to the value of `model.edges`."""
+
+
+@dataclass(frozen=True)
+class ComparisonSpec:
+    """Which floors stand beside the model: LightGBM on raw columns and with aggregates, the network without edges
+    and with shuffled ones. `control_epochs` caps the controls (null: as many as the model)."""
+
+    lightgbm: bool = True
+    controls: bool = True
+    control_epochs: int | None = None
+
+
+def train(
+    *,
+    data: Mapping[str, Any],
+    split: TimeSplit | RandomSplit,
+    features: BehaviourSpec,
+    model: SageSpec,
+    trainer: TrainerSpec,
+    evaluation: EvaluationSpec,
+    comparison: ComparisonSpec,
+    allow_columns: list[str],
+    seed: int,
+    output: str,
+    resume_from: str | None = None,
+) -> Path:
+    """Train on the tables of `data`, judge on the test part, and leave a run folder.
+
+    `allow_columns` names columns that may be used although they alone give the label away; `resume_from` is a run
+    folder whose training was interrupted. The folder holds config.yaml, run.json, validation.json, metrics.json,
+    report.html, test_scores.parquet, TensorBoard events, the bundle, and the history that scoring looks back at.
+    """
+    folder = _run_folder(Path(output), resume_from)
+    ingested = ingest(DataSchema.from_config(dict(data)))
+    refuse_answer_columns(ingested.log, allowed=allow_columns)
+    _write_json(folder / "validation.json", ingested.report.to_json())
+    facts = _facts(ingested, seed, trainer)
+    _write_json(folder / "run.json", facts)
+
+    events = ingested.log
+    bench = Workbench.lay_out(events, split.apply(events), features)
+    log.info("rows: %s", ", ".join(f"{name} {count:,}" for name, count in bench.split.counts.items()))
+    with Board(folder / "tensorboard") as board:
+        networks = bench.train_networks(
+            model, trainer, seed=seed, checkpoint=folder / "training.safetensors", on_epoch=board.epoch
+        )
+        calibrator = fit_calibrator(
+            networks.valid, bench.label[bench.split.valid].astype(np.int8), method=evaluation.calibration
+        )
+        scored = _scored_rows(bench, calibrator(networks.test))
+        compared = _compare(bench, model, trainer, comparison, seed=seed)
+        judged = evaluate(scored, compared, evaluation)
+        board.judgement(judged, scored)
+    bundle = Bundle(
+        model, features, events.roles, events.event_types, {EVENTS: networks.space}, {EVENTS: calibrator},
+        networks.members, dict(data), facts,
+    ).save(folder / "bundle")  # fmt: skip
+    save_log(events, folder / "history")
+    _write_scores(folder / "test_scores.parquet", bench, scored, compared)
+    _write_outcome(folder, bundle.version, networks, bench, judged, ingested, facts)
+    log.info("%s", judged.verdict)
+    return folder
+
+
+def evaluate_run(*, run: str, evaluation: EvaluationSpec, output: str) -> Path:
+    """Judge the test scores of a finished run again, for instance at another alert budget."""
+    source, folder = Path(run), Path(output)
+    scores = source / "test_scores.parquet"
+    if not scores.is_file():
+        raise NotFoundError(f"{source} is not a finished training run: it has no test_scores.parquet")
+    scored, compared = _read_scores(scores)
+    judged = evaluate(scored, compared, evaluation)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_json(folder / "metrics.json", {"evaluation": judged.to_json()})
+    write_report(judged, folder / "report.html", title=f"Evaluation of {source.name}")
+    log.info("%s", judged.verdict)
+    return folder
+
+
+def score(
+    *,
+    bundle: str,
+    data: Mapping[str, Any],
+    output: str,
+    as_of: str | None = None,
+    start: str | None = None,
+    stop: str | None = None,
+    entities: list[str] | None = None,
+    history: bool = True,
+) -> Path:
+    """Score the events of `data` (those in [start, stop)), and entities of the types `entities` as of `as_of`.
+
+    `history`: look back at the events the model was trained on, too (the run's history folder beside the bundle).
+    Writes events.parquet, one <type>.parquet per entity type, and summary.json.
+    """
+    model = Bundle.load(Path(bundle))
+    past = Path(bundle).parent / "history"
+    tables = score_tables(
+        model,
+        ingest(DataSchema.from_config(dict(data))),
+        past if history and past.is_dir() else None,
+        start=start,
+        stop=stop,
+        as_of=as_of,
+        entity_types=entities or [],
+    )
+    folder = Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.tables.items():
+        _write_table(folder / f"{name}.parquet", table)
+    _write_json(folder / "summary.json", tables.summary)
+    log.info("scored: %s", ", ".join(f"{len(table):,} {name}" for name, table in tables.tables.items()))
+    return folder
+
+
+# ---------------------------------------------------------------- parts of train
+
+
+def _run_folder(output: Path, resume_from: str | None) -> Path:
+    """The run's folder; when resuming, with the interrupted run's checkpoint in it."""
+    output.mkdir(parents=True, exist_ok=True)
+    if resume_from is not None and Path(resume_from).resolve() != output.resolve():
+        found = sorted(Path(resume_from).glob("training*.safetensors"))
+        if not found:
+            where = Path(resume_from).resolve()
+            raise NotFoundError(f"resume_from: no training.safetensors in {where}; give the interrupted run's folder")
+        for checkpoint in found:
+            shutil.copy2(checkpoint, output / checkpoint.name)
+    elif resume_from is None:
+        for checkpoint in output.glob("training*.safetensors"):
+            checkpoint.unlink()
+    return output
+
+
+def _facts(ingested: Ingested, seed: int, trainer: TrainerSpec) -> dict[str, Any]:
+    """What a repeat of this run would need to know."""
+    packages = ("torch", "torch-geometric", "numpy", "numba", "lightgbm", "scikit-learn", "pandas", "duckdb")
+    return {
+        "fingerprint": fingerprint(ingested.log),
+        "events": len(ingested.log),
+        "entities": {name: len(ids) for name, ids in ingested.log.entity_ids.items()},
+        "seed": seed,
+        "threads": trainer.threads,
+        "workers": 0,
+        "python": platform.python_version(),
+        "versions": {name: version_of(name) for name in ("ringtrace", *packages)},
+    }
+
+
+def _scored_rows(bench: Workbench, score: np.ndarray) -> ScoredRows:
+    rows = bench.split.test
+    events = bench.log
+    amount = events.amount[rows] if np.isfinite(events.amount[rows]).any() else None
+    return ScoredRows(
+        events.event_time[rows], events.label[rows], score, amount, new_entities(bench.judged.graph, rows)
+    )
+
+
+def _compare(
+    bench: Workbench, model: SageSpec, trainer: TrainerSpec, spec: ComparisonSpec, *, seed: int
+) -> dict[str, np.ndarray | Undefined]:
+    """Scores of everything that stands beside the model, on the test rows."""
+    rows = int(bench.split.test.sum())
+    compared: dict[str, np.ndarray | Undefined] = {"class_rate": class_rate_floor(bench.label[bench.split.refit], rows)}
+    if spec.lightgbm:
+        compared["lightgbm_raw"] = bench.lightgbm(seed=seed, aggregates=False, threads=trainer.threads)
+        compared["lightgbm_aggregates"] = bench.lightgbm(seed=seed, aggregates=True, threads=trainer.threads)
+    if spec.controls:
+        for name, edges in CONTROLS.items():
+            log.info("training the control %s", name)
+            control = bench.train_networks(model.with_edges(edges), trainer.capped(spec.control_epochs), seed=seed)
+            compared[name] = expit(control.test)
+    return compared
+
+
+def _write_outcome(
+    folder: Path,
+    version: str,
+    networks: TrainedNetworks,
+    bench: Workbench,
+    judged: Evaluation,
+    ingested: Ingested,
+    facts: Mapping[str, Any],
+) -> None:
+    label = bench.label[bench.split.valid].astype(np.int8)
+    metrics = {
+        "model_version": version,
+        "rows": bench.split.counts,
+        "best_epoch": networks.best_epoch,
+        "train_seconds": round(networks.seconds, 2),
+        "validation": {
+            "auc": as_json(auc(label, networks.valid)),
+            "ap": as_json(average_precision(label, networks.valid)),
+        },
+        "history": [record.__dict__ for record in networks.history],
+        "evaluation": judged.to_json(),
+    }
+    _write_json(folder / "metrics.json", metrics)
+    write_report(
+        judged,
+        folder / "report.html",
+        history=[record.__dict__ for record in networks.history],
+        facts=facts,
+        validation=ingested.report,
+    )
+
+
+def _write_scores(
+    path: Path, bench: Workbench, scored: ScoredRows, compared: Mapping[str, np.ndarray | Undefined]
+) -> None:
+    rows = np.flatnonzero(bench.split.test)
+    columns: dict[str, Any] = {
+        "event_type": pa.array([bench.log.event_types[code] for code in bench.log.event_type[rows]]),
+        "event_id": bench.log.event_ids.take(pa.array(rows)),
+        "event_time": pa.array(scored.event_time, pa.timestamp("us", tz="UTC")),
+        "label": scored.label,
+        "amount": scored.amount if scored.amount is not None else np.full(len(rows), np.nan),
+        "score": scored.score,
+    }
+    columns |= {f"new.{role}": new for role, new in scored.new_entity.items()}
+    columns |= {f"compared.{name}": s for name, s in compared.items() if not isinstance(s, Undefined)}
+    _write_table(path, pa.table(columns))
+
+
+def _read_scores(path: Path) -> tuple[ScoredRows, dict[str, np.ndarray | Undefined]]:
+    table = pq.read_table(path)
+
+    def column(name: str) -> np.ndarray:
+        return table[name].to_numpy()
+
+    amount = column("amount")
+    new = {n.removeprefix("new."): column(n) for n in table.column_names if n.startswith("new.")}
+    times = table["event_time"].cast(pa.int64()).to_numpy()
+    scored = ScoredRows(times, column("label"), column("score"), amount if np.isfinite(amount).any() else None, new)
+    compared = {n.removeprefix("compared."): column(n) for n in table.column_names if n.startswith("compared.")}
+    return scored, compared
+
+
+def _write_json(path: Path, value: Any) -> None:
+    aside = path.with_suffix(".partial")
+    aside.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    aside.replace(path)
+
+
+def _write_table(path: Path, table: pa.Table) -> None:
+    aside = path.with_suffix(".partial")
+    pq.write_table(table, aside, coerce_timestamps="us")
+    aside.replace(path)

@@ -1,0 +1,203 @@
+"""Batch scoring: events and entities of given tables, seen from the past they have, with the caller's own keys."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from gnn.blocks import NetworkInputs, embed_all
+from gnn.bundle import EVENTS, Bundle
+from gnn.encoders import UNSEEN, Columns, event_columns
+from gnn.nodes import NodeInputs, NodeQuestions, node_columns
+from gnn.splits import instant
+from graphs.behaviour import behaviour_features
+from graphs.errors import ConfigError
+from graphs.events import MISSING, EventLog
+from graphs.ingest import Ingested
+from graphs.store import load_log
+from graphs.temporal_graph import TemporalGraph
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ScoredTables:
+    """`tables` by name ("events" and entity types), and counts of what was new or unseen."""
+
+    tables: Mapping[str, pa.Table]
+    summary: Mapping[str, Any]
+
+
+def score_tables(
+    bundle: Bundle,
+    ingested: Ingested,
+    history: Path | None,
+    *,
+    start: str | None = None,
+    stop: str | None = None,
+    as_of: str | None = None,
+    entity_types: Sequence[str] = (),
+) -> ScoredTables:
+    """Score the events of `ingested` in [start, stop), and entities as of an instant (default: after the last event).
+
+    Each score depends on what lies strictly before its own instant, so other rows of the file cannot change it.
+    """
+    graph, asked = _with_history(ingested.log, history)
+    _check_fits(bundle, graph.log)
+    columns = bundle_columns(bundle, graph)
+    time = graph.log.event_time
+    if start is not None:
+        asked &= time >= instant(start)
+    if stop is not None:
+        asked &= time < instant(stop)
+    rows = np.flatnonzero(asked)
+    caches, all_inputs = [], []
+    inputs = NetworkInputs.of(graph, bundle.spaces[EVENTS], columns, k=bundle.model.k, edges=bundle.model.edges)
+    for member in bundle.members:
+        caches.append(embed_all(member, inputs))
+        all_inputs.append(inputs)
+    tables: dict[str, pa.Table] = {}
+    summary: dict[str, Any] = {"model_version": bundle.version}
+    if len(rows) or not entity_types:
+        at = torch.from_numpy(rows)
+        with torch.no_grad():
+            logits = np.mean(
+                [
+                    member.event_logits(cache.levels[0][at], cache.levels[-1][at]).numpy()
+                    for member, cache in zip(bundle.members, caches, strict=True)
+                ],
+                axis=0,
+            )
+        tables["events"], summary["events"] = _event_table(bundle, graph, columns, rows, logits)
+    moment = instant(as_of) if as_of else int(time[-1]) + 1
+    for entity_type in entity_types:
+        if entity_type not in bundle.node_types:
+            known = ", ".join(bundle.node_types) or "none"
+            raise ConfigError(f"entities: the model has no head for '{entity_type}'; it can score: {known}")
+        tables[entity_type] = _entity_table(bundle, graph, inputs, caches, entity_type, moment)
+        summary[entity_type] = {"rows": len(tables[entity_type]), "as_of": moment}
+    return ScoredTables(tables, summary)
+
+
+def bundle_columns(bundle: Bundle, graph: TemporalGraph) -> Columns:
+    """The columns that the bundle's event encoding reads, of every event of `graph`."""
+    table = behaviour_features(graph, bundle.behaviour)
+    own = event_columns(graph.log, clock="calendar" not in bundle.behaviour.families)
+    return own.with_numeric(table.names, table.values)
+
+
+def new_entities(graph: TemporalGraph, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Per role, for the masked events: True where the role's entity is there and has no event before."""
+    log = graph.log
+    found = {}
+    for slot, role in enumerate(log.roles):
+        entities = np.ascontiguousarray(log.entities[rows, slot])
+        past, _ = graph.last_events(role.entity_type, entities, log.event_time[rows], 1)
+        found[role.name] = (past[:, 0] == MISSING) & (entities != MISSING)
+    return found
+
+
+def _with_history(events: EventLog, history: Path | None) -> tuple[TemporalGraph, np.ndarray]:
+    """The graph of history and new events, and the mask of the new ones. An event in both counts as new."""
+    if history is None:
+        return TemporalGraph.build(events), np.ones(len(events), bool)
+    graph = TemporalGraph.build(load_log(history)).append(events)
+    keys = _keys(graph.log)
+    return graph, np.isin(keys, _keys(events))
+
+
+def _keys(events: EventLog) -> np.ndarray:
+    types = np.array(events.event_types, dtype=object)[events.event_type]
+    return np.array([f"{kind}\x1f{key}" for kind, key in zip(types, events.event_ids.to_pylist(), strict=True)])
+
+
+def _check_fits(bundle: Bundle, events: EventLog) -> None:
+    if events.roles != bundle.roles or events.event_types != bundle.event_types:
+        raise ConfigError(
+            f"data: the model was trained on events {', '.join(bundle.event_types)} with roles "
+            f"{', '.join(role.name for role in bundle.roles)}; got events {', '.join(events.event_types)} with roles "
+            f"{', '.join(role.name for role in events.roles)}. Use the data mapping of the bundle (bundle.yaml, data)"
+        )
+
+
+def _event_table(
+    bundle: Bundle, graph: TemporalGraph, columns: Columns, rows: np.ndarray, logits: np.ndarray
+) -> tuple[pa.Table, dict[str, Any]]:
+    events = graph.log
+    mask = np.zeros(len(events), bool)
+    mask[rows] = True
+    new = new_entities(graph, mask)
+    space = bundle.spaces[EVENTS]
+    codes = space.codes(columns)[rows]
+    unseen = {name: codes[:, j] == UNSEEN for j, name in enumerate(space.vocabularies)}
+    take = pa.array(rows)
+    table: dict[str, Any] = {
+        "event_type": pa.array([events.event_types[code] for code in events.event_type[rows]], pa.string()),
+        "event_id": events.event_ids.take(take),
+        "event_timestamp": pa.array(events.event_time[rows], pa.timestamp("us", tz="UTC")),
+    }
+    for slot, role in enumerate(events.roles):
+        entity = events.entities[rows, slot]
+        indices = pa.array(np.where(entity == MISSING, 0, entity), mask=entity == MISSING)
+        table[role.name] = events.entity_ids[role.entity_type].take(indices)
+    table |= {
+        "score": pa.array(bundle.calibrators[EVENTS](logits), pa.float64()),
+        "logit": pa.array(logits, pa.float32()),
+        "new_entities": _listed(new, len(rows)),
+        "unseen_categories": _listed(unseen, len(rows)),
+        "model_version": pa.array([bundle.version] * len(rows), pa.string()),
+    }
+    counts = {
+        "rows": len(rows),
+        "new_entities": {name: int(flags.sum()) for name, flags in new.items()},
+        "unseen_categories": {name: int(flags.sum()) for name, flags in unseen.items()},
+    }
+    return pa.table(table), counts
+
+
+def _entity_table(
+    bundle: Bundle,
+    graph: TemporalGraph,
+    inputs: NetworkInputs,
+    caches: Sequence[Any],
+    entity_type: str,
+    moment: int,
+) -> pa.Table:
+    """Every entity of the type, as of `moment`."""
+    entities = np.arange(len(graph.log.entity_ids[entity_type]), dtype=np.int32)
+    questions = NodeQuestions(entity_type, entities, np.full(len(entities), moment, np.int64))
+    columns = node_columns(graph, questions, bundle.behaviour)
+    ready = NodeInputs.of(inputs, bundle.spaces[entity_type], questions, columns, k=bundle.model.node_k)
+    everything = np.arange(len(entities))
+    with torch.no_grad():
+        logits = np.mean(
+            [
+                ready.logits(member, cache, everything, start=len(graph.log)).numpy()
+                for member, cache in zip(bundle.members, caches, strict=True)
+            ],
+            axis=0,
+        )
+    return pa.table(
+        {
+            entity_type: graph.log.entity_ids[entity_type],
+            "event_timestamp": pa.array(questions.as_of, pa.timestamp("us", tz="UTC")),
+            "score": pa.array(bundle.calibrators[entity_type](logits), pa.float64()),
+            "logit": pa.array(logits, pa.float32()),
+            "events_seen": pa.array((ready.windows[:, 0] != MISSING).sum(1), pa.int32()),
+            "model_version": pa.array([bundle.version] * len(entities), pa.string()),
+        }
+    )
+
+
+def _listed(flags: Mapping[str, np.ndarray], rows: int) -> pa.Array:
+    """Per row, the names whose flag is set."""
+    names = list(flags)
+    matrix = np.stack([flags[name] for name in names], axis=1) if names else np.zeros((rows, 0), bool)
+    return pa.array([[names[j] for j in np.flatnonzero(row)] for row in matrix], pa.list_(pa.string()))
