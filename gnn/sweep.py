@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from graphs.config import call, check_config, compose
+from graphs.config import check_config, compose, save_config
 from graphs.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,11 @@ def sweep(
     def run(trial: Any) -> float:
         chosen = [f"{name}={json.dumps(values.suggest(trial, name))}" for name, values in space.items()]
         trial.set_user_attr("overrides", [*overrides, *chosen])
-        return _read(call("train", [*overrides, *chosen, f'output="{folder / str(trial.number)}"']), objective)
+        run_folder = folder / str(trial.number)
+        config = compose("train", [*overrides, *chosen, f'output="{run_folder}"'])
+        save_config(config, run_folder)
+        check_config(config)()
+        return _read(run_folder, objective)
 
     study.optimize(run, n_trials=max(0, trials - len(study.trials)))
     done = [{"number": t.number, "value": t.value, "overrides": t.user_attrs["overrides"]} for t in study.trials]

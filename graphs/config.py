@@ -14,7 +14,7 @@ import re
 import shlex
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from graphs.errors import ConfigError, DataError, NotFoundError, RingtraceError
 from graphs.logs import log_to, mask
 from graphs.signatures import INPUT_PATHS, check_config, nearest
 
-__all__ = ["call", "check_config", "compose", "config_folder", "run", "run_script"]
+__all__ = ["check_config", "compose", "config_folder", "run", "run_script", "save_config"]
 
 log = logging.getLogger(__name__)
 
@@ -81,11 +81,6 @@ def run(verb: str, arguments: Sequence[str] = (), *, program: str = "ringtrace",
         return 1
 
 
-def call(verb: str, overrides: Sequence[str] = (), *, folders: Sequence[Path] = ()) -> Any:
-    """Compose, check and run `verb` in this process; returns what it returns. For sweeps and benchmarks."""
-    return check_config(compose(verb, overrides, folders=folders))()
-
-
 def config_folder() -> Path:
     """Where our YAML files lie: inside the installed package, or at the top of a checkout."""
     packaged = Path(__file__).parent / "configs"
@@ -119,6 +114,14 @@ def compose(
             problems = list(_explain(verb, overrides, search, program)) or [_shorten(error)]
             raise ConfigError("\n".join(problems)) from error
         return _plain(config)
+
+
+def save_config(config: Mapping[str, Any], folder: Path) -> Path:
+    """Write a composed configuration to config.yaml in `folder`, so that a run says what it was told."""
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = folder / "config.yaml.partial"
+    aside.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return aside.replace(folder / "config.yaml")
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
@@ -181,12 +184,15 @@ class _Job:
     def __call__(self, config: DictConfig) -> None:
         hydra_config = HydraConfig.get()
         sweeping = hydra_config.mode is RunMode.MULTIRUN
-        log_to(Path(hydra_config.runtime.output_dir) / f"{self.verb}.log", level=self.level)
+        run_folder = Path(hydra_config.runtime.output_dir)
+        log_to(run_folder / f"{self.verb}.log", level=self.level)
         values = _plain(config)
         if sweeping:
             values["output"] = str(Path(values["output"]) / str(hydra_config.job.num))
         try:
-            result = check_config(values)()
+            verb = check_config(values)
+            save_config(values, run_folder)
+            result = verb()
         except RingtraceError as error:
             log.debug("", exc_info=True)
             log.error("%s", error)

@@ -36,7 +36,7 @@ def check_config(config: Mapping[str, Any]) -> Callable[[], Any]:
     missing or unknown; every value fits its annotation; the constructor accepts the values. Checks also that
     input paths exist and that the data node is a valid schema. Raises one ConfigError with a line for each
     problem, as `trainer.epochs: expected int, got 'many'`. Nodes become objects, and lists tuples where one
-    is annotated. A verb with an argument `config` gets the whole configuration, to record it.
+    is annotated.
     """
     problems: list[str] = []
     node = {key: value for key, value in config.items() if key != "debug"}
@@ -45,10 +45,7 @@ def check_config(config: Mapping[str, Any]) -> Callable[[], Any]:
     _check_schema(node.get("data"), problems)
     verb = _resolve(node.get("_target_"), "_target_", problems)
     if verb is not None:
-        records = "config" in inspect.signature(verb).parameters
-        arguments = _bind(verb, node | ({"config": {}} if records else {}), "", problems)
-        if records:
-            arguments["config"] = dict(config)
+        arguments = _bind(verb, node, "", problems)
     if problems:
         raise ConfigError("\n".join(problems))
     return functools.partial(verb, **arguments)
@@ -108,15 +105,11 @@ def _is_under(name: str, roots: Iterable[str]) -> bool:
     return any(name == root or name.startswith(f"{root}.") for root in roots)
 
 
-def _bind(
-    function: Callable[..., Any], node: Mapping[str, Any], path: str, problems: list[str]
-) -> dict[str, Any]:
+def _bind(function: Callable[..., Any], node: Mapping[str, Any], path: str, problems: list[str]) -> dict[str, Any]:
     """Arguments for `function` from the keys of `node`, each fitted to its annotation."""
     parameters = inspect.signature(function).parameters
     hints = typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)
-    arguments = {
-        key: value for key, value in node.items() if key not in ("_target_", "_partial_", "_convert_")
-    }
+    arguments = {key: value for key, value in node.items() if key not in ("_target_", "_partial_", "_convert_")}
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in arguments and not node.get("_partial_"):
             problems.append(f"{path}{name}: missing")

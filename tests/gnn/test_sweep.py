@@ -15,7 +15,6 @@ TRAIN = "_target_: gnn.toy.train\nlr: 0.1\nk: 4\noutput: out\n"
 def train(*, lr: float, k: int, output: str) -> Path:
     if k < 1:
         raise ConfigError("k below 1")
-    Path(output).mkdir(parents=True)
     (Path(output) / "metrics.json").write_text(json.dumps({"validation": {"ap": lr * k}, "test": None}))
     return Path(output)
 
@@ -42,7 +41,7 @@ def test_every_trial_is_a_run_of_its_own_and_the_best_is_kept(search):
     trials = json.loads((folder / "trials.json").read_text())
     best = json.loads((folder / "best.json").read_text())
     assert [trial["number"] for trial in trials] == [0, 1, 2, 3]
-    assert best["value"] == max(trial["value"] for trial in trials) and (folder / "3" / "metrics.json").exists()
+    assert best["value"] == max(trial["value"] for trial in trials) and (folder / "3" / "config.yaml").exists()
 
 
 def test_a_sweep_goes_on_where_it_stopped_and_the_same_seed_searches_the_same(search, tmp_path):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from graphs.config import compose, run
 from graphs.errors import ConfigError, DataError, Fault, NotFoundError
@@ -71,7 +72,7 @@ def cli(tmp_path, monkeypatch, capsys):
 def test_a_run_gets_plain_values_and_an_absolute_output_folder(cli):
     assert cli("seed=3", "output=out")[0] == 0
     assert [(4, 3, "rows", str(Path("out").absolute()))] == DONE
-    assert list(Path("out").iterdir()) == [Path("out/train.log")]
+    assert sorted(Path("out").iterdir()) == [Path("out/config.yaml"), Path("out/train.log")]
 
 
 def test_an_experiment_is_named_without_plus_and_gives_way_to_the_command_line(cli):
@@ -188,3 +189,9 @@ def test_cfg_shows_the_configuration_and_runs_nothing(cli):
 def test_compose_tells_its_faults_as_a_config_error(cli):
     with pytest.raises(ConfigError, match="did you mean seed"):
         compose("train", ["sede=1"], folders=[cli.configs])
+
+
+def test_a_run_keeps_the_configuration_it_was_given_with_resolved_paths(cli):
+    cli("seed=3", "output=../out")
+    kept = yaml.safe_load(Path("../out/config.yaml").read_text())
+    assert kept["seed"] == 3 and kept["model"]["width"] == 4 and kept["output"] == str(Path("../out").resolve())

@@ -28,14 +28,10 @@ def verb(*, trainer: Trainer, name: str, seed: int = 0) -> tuple[Trainer, str, i
     return trainer, name, seed
 
 
-def verb_with_record(*, seed: int, config: dict) -> dict:
-    return config
-
-
 @pytest.fixture(autouse=True)
 def toy(monkeypatch):
     module = types.ModuleType("gnn.toy")
-    for thing in (Trainer, verb, verb_with_record):
+    for thing in (Trainer, verb):
         monkeypatch.setattr(thing, "__module__", "gnn.toy")
         setattr(module, thing.__name__, thing)
     module.sys = sys
@@ -96,14 +92,10 @@ def test_all_problems_are_told_at_once():
 
 def test_integers_are_floats_but_numbers_are_not_text():
     assert check_config(config({"lr": 1}))
-    assert problems(config(name=2025)) == [
-        "name: expected text, got 2025; as text it is written 'name=\"2025\"'"
-    ]
+    assert problems(config(name=2025)) == ["name: expected text, got 2025; as text it is written 'name=\"2025\"'"]
 
 
-@pytest.mark.parametrize(
-    "target", ["os.system", "builtins.eval", "gnn.toy.sys.exit", "gnn.toy.sys", "gnn_.x"]
-)
+@pytest.mark.parametrize("target", ["os.system", "builtins.eval", "gnn.toy.sys.exit", "gnn.toy.sys", "gnn_.x"])
 def test_only_our_own_classes_can_be_named(target):
     (told,) = problems(config({"_target_": target}))
     assert told.startswith(f"trainer._target_: {target}: ")
@@ -130,11 +122,6 @@ def test_a_node_of_the_wrong_class_is_told():
 def test_an_input_path_must_exist(tmp_path):
     absent = str(tmp_path / "nowhere.ckpt")
     assert f"resume_from: {absent} does not exist" in problems(config(resume_from=absent))
-
-
-def test_a_verb_that_records_its_configuration_gets_it_whole():
-    given = {"_target_": "gnn.toy.verb_with_record", "seed": 1, "debug": False}
-    assert check_config(given)() == given
 
 
 def test_an_optimizer_of_torch_may_be_named_in_part():
