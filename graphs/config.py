@@ -133,14 +133,39 @@ def _plain(config: DictConfig) -> dict[str, Any]:
     if missing:
         raise ConfigError("\n".join(f"{key}: required; set it with {key}=…" for key in missing))
     assert isinstance(values, dict)
-    return {str(key): _absolute(str(key), value) for key, value in values.items()}
+    found = {str(key): value for key, value in values.items()}
+    found |= {key: _absolute(found[key]) for key in ("output", *INPUT_PATHS) if key in found}
+    if isinstance(found.get("data"), Mapping):
+        found["data"] = _absolute_tables(found["data"])
+    return found
 
 
-def _absolute(key: str, value: Any) -> Any:
+def _absolute(path: Any, root: Path | None = None) -> Any:
     """Relative paths start at the folder the user is in; the run record then tells which file that was."""
-    if key in ("output", *INPUT_PATHS) and isinstance(value, str) and "://" not in value:
-        return str(Path(os.path.normpath(Path(value).expanduser().absolute())))
-    return value
+    if isinstance(path, list):
+        return [_absolute(item, root) for item in path]
+    if not isinstance(path, str) or path == "" or "://" in path:
+        return path
+    return os.path.normpath((root or Path()).absolute() / Path(path).expanduser())
+
+
+def _absolute_tables(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The data node with the paths of its tables resolved; they start at its root. See graphs.schema."""
+    root = Path(_absolute(data.get("root")) or "").absolute()
+
+    def resolve(node: Any, *keys: str) -> Any:
+        if not isinstance(node, Mapping):
+            return node
+        return {key: _absolute(value, root) if key in keys else value for key, value in node.items()}
+
+    found = resolve(data, "path", "quarantine")
+    for kind in ("events", "entities"):
+        if isinstance(found.get(kind), Mapping):
+            found[kind] = {name: resolve(table, "path") for name, table in found[kind].items()}
+            for table in found[kind].values():
+                if isinstance(table, dict) and "label" in table:
+                    table["label"] = resolve(table["label"], "from")
+    return found
 
 
 # ---------------------------------------------------------------------------------------------- running
@@ -330,7 +355,7 @@ def _shorten(error: Exception) -> str:
     group, _, options = text.partition("\nAvailable options:\n")
     if named := re.match(r"You must specify '(\S+?)'", group):
         return f"{named[1]}: choose one with {named[1]}=…; there are: {', '.join(options.split())}"
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip() and "To append to" not in line]
     if error.__cause__ is not None and str(error.__cause__) not in text:
         lines += str(error.__cause__).splitlines()[:1]
     return "\n  ".join(lines[:3])

@@ -195,3 +195,19 @@ def test_a_run_keeps_the_configuration_it_was_given_with_resolved_paths(cli):
     cli("seed=3", "output=../out")
     kept = yaml.safe_load(Path("../out/config.yaml").read_text())
     assert kept["seed"] == 3 and kept["model"]["width"] == 4 and kept["output"] == str(Path("../out").resolve())
+
+
+def test_paths_of_tables_start_at_the_root_of_the_data_or_where_the_user_is(cli):
+    (cli.configs / "tables.yaml").write_text("""
+data:
+  path: [../a.csv, s3://b/c.csv, '']
+  events: {pay: {path: b.csv, roles: {from: sender, path: x}, label: {column: y, from: y.csv}}, off: null}
+""")
+    here = Path().absolute()
+    data = compose("tables", folders=[cli.configs])["data"]
+    assert data["path"] == [str(here.parent / "a.csv"), "s3://b/c.csv", ""]
+    assert data["events"]["pay"]["path"] == str(here / "b.csv")
+    assert data["events"]["pay"]["label"] == {"column": "y", "from": str(here / "y.csv")}
+    assert data["events"]["pay"]["roles"] == {"from": "sender", "path": "x"}
+    rooted = compose("tables", ["+data.root=/tables"], folders=[cli.configs])["data"]
+    assert rooted["path"][0] == "/a.csv" and rooted["events"]["pay"]["path"] == "/tables/b.csv"
