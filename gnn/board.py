@@ -37,18 +37,18 @@ class Board:
         if record.valid_ap is not None:
             self.writer.add_scalar("validation/ap", record.valid_ap, record.epoch)
 
-    def judgement(self, judged: Evaluation, scored: ScoredRows) -> None:
-        """The test part: PR curve, reliability, AP of every candidate, the verdict."""
+    def judgement(self, task: str, judged: Evaluation, scored: ScoredRows) -> None:
+        """A task's test part: PR curve, reliability, AP of every candidate, the verdict."""
         rows = scored.labelled()
-        self.writer.add_pr_curve("test/pr", rows.label, rows.score)
+        self.writer.add_pr_curve(f"test_{task}/pr", rows.label, rows.score)
         for row in judged.table:
             if not isinstance(row.ap, Undefined):
-                self.writer.add_scalar(f"test_ap/{row.model}", row.ap)
-        self.writer.add_text("test/verdict", judged.verdict)
+                self.writer.add_scalar(f"test_{task}_ap/{row.model}", row.ap)
+        self.writer.add_text(f"test_{task}/verdict", judged.verdict)
         reliability = judged.curves.reliability
         if not isinstance(reliability, Undefined):
             for step, (said, was) in enumerate(zip(reliability.mean_probability, reliability.rate, strict=True)):
-                self.writer.add_scalars("test/reliability", {"predicted": said, "observed": was}, step)
+                self.writer.add_scalars(f"test_{task}/reliability", {"predicted": said, "observed": was}, step)
 
     def embeddings(self, vectors: np.ndarray, labels: list[str], *, seed: int = 0) -> None:
         """A sample of embeddings (rows, width) for the projector, with one text label each."""

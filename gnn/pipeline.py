@@ -10,7 +10,7 @@ import logging
 import platform
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
-import yaml
 from scipy.special import expit
 
 from gnn.board import Board
 from gnn.bundle import EVENTS, Bundle
-from gnn.calibration import fit_calibrator
+from gnn.calibration import Calibrator, fit_calibrator
 from gnn.evaluation import Evaluation, EvaluationSpec, ScoredRows, evaluate
 from gnn.floors import class_rate_floor
 from gnn.metrics import Undefined, as_json, auc, average_precision
+from gnn.node_task import NodeTask
 from gnn.report import write_report
 from gnn.scoring import new_entities, score_tables
 from gnn.splits import RandomSplit, TimeSplit
@@ -36,7 +35,6 @@ from gnn.trainer import TrainerSpec
 from gnn.workbench import TrainedNetworks, Workbench
 from graphs.behaviour import BehaviourSpec
 from graphs.errors import ConfigError, NotFoundError
-from graphs.events import EventLog
 from graphs.ingest import Ingested, ingest
 from graphs.leaks import refuse_answer_columns
 from graphs.schema import DataSchema
@@ -46,6 +44,18 @@ log = logging.getLogger(__name__)
 
 CONTROLS = {"no_edges": "none", "shuffled_edges": "shuffled"}
 """Floors that are the network itself: name to the value of `model.edges`."""
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """What is asked: of events (which payment), and of entities (who), all answered by one encoder in one run."""
+
+    events: bool = True
+    nodes: tuple[NodeTask, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.events and not self.nodes:
+            raise ConfigError("task: nothing is asked; set task.events=true or name a node task")
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,7 @@ class ComparisonSpec:
 def train(
     *,
     data: Mapping[str, Any],
+    task: TaskSpec,
     split: TimeSplit | RandomSplit,
     features: BehaviourSpec,
     model: SageSpec,
@@ -86,27 +97,24 @@ def train(
     _write_json(folder / "run.json", facts)
 
     events = ingested.log
-    bench = Workbench.lay_out(events, split.apply(events), features)
+    bench = Workbench.lay_out(events, split.apply(events), features, tasks=task.nodes, ask_events=task.events)
     log.info("rows: %s", ", ".join(f"{name} {count:,}" for name, count in bench.split.counts.items()))
     with Board(folder / "tensorboard") as board:
         networks = bench.train_networks(
             model, trainer, seed=seed, checkpoint=folder / "training.safetensors", on_epoch=board.epoch
         )
-        calibrator = fit_calibrator(
-            networks.valid, bench.label[bench.split.valid].astype(np.int8), method=evaluation.calibration
-        )
-        scored = _scored_rows(bench, calibrator(networks.test))
-        compared = _compare(bench, model, trainer, comparison, seed=seed)
-        judged = evaluate(scored, compared, evaluation)
-        board.judgement(judged, scored)
+        calibrators = {name: _calibrator(bench, networks, name, evaluation) for name in networks.test}
+        outcomes = _judge(bench, networks, calibrators, model, trainer, comparison, evaluation, seed=seed)
+        for name, outcome in outcomes.items():
+            board.judgement(name, outcome.judged, outcome.scored)
     bundle = Bundle(
-        model, features, events.roles, events.event_types, {EVENTS: networks.space}, {EVENTS: calibrator},
-        networks.members, dict(data), facts,
+        model, features, events.roles, events.event_types, networks.spaces, calibrators, networks.members,
+        dict(data), facts,
     ).save(folder / "bundle")  # fmt: skip
     save_log(events, folder / "history")
-    _write_scores(folder / "test_scores.parquet", bench, scored, compared)
-    _write_outcome(folder, bundle.version, networks, bench, judged, ingested, facts)
-    log.info("%s", judged.verdict)
+    _write_outcomes(folder, bundle.version, networks, bench, outcomes, ingested, facts)
+    for outcome in outcomes.values():
+        log.info("%s", outcome.judged.verdict)
     return folder
 
 
@@ -195,78 +203,122 @@ def _facts(ingested: Ingested, seed: int, trainer: TrainerSpec) -> dict[str, Any
     }
 
 
-def _scored_rows(bench: Workbench, score: np.ndarray) -> ScoredRows:
+@dataclass(frozen=True)
+class Outcome:
+    """One task's test rows, what stood beside the model, the judgement, and the rows' keys for the caller."""
+
+    scored: ScoredRows
+    compared: Mapping[str, np.ndarray | Undefined]
+    judged: Evaluation
+    keys: Mapping[str, pa.Array]
+
+
+def _calibrator(bench: Workbench, networks: TrainedNetworks, task: str, spec: EvaluationSpec) -> Calibrator:
+    logits = networks.valid.get(task, np.zeros(0, np.float32))
+    label = bench.labels(task, bench.choosing) if len(logits) else np.zeros(0, np.int8)
+    return fit_calibrator(logits, label, method=spec.calibration)
+
+
+def _judge(
+    bench: Workbench,
+    networks: TrainedNetworks,
+    calibrators: Mapping[str, Calibrator],
+    model: SageSpec,
+    trainer: TrainerSpec,
+    comparison: ComparisonSpec,
+    spec: EvaluationSpec,
+    *,
+    seed: int,
+) -> dict[str, Outcome]:
+    """Every task judged beside what can be had without the graph, on the same rows."""
+    controls = {}
+    for name, edges in CONTROLS.items() if comparison.controls else ():
+        log.info("training the control %s", name)
+        capped = trainer.capped(comparison.control_epochs)
+        controls[name] = bench.train_networks(model.with_edges(edges), capped, seed=seed).test
+    outcomes = {}
+    for task, logits in networks.test.items():
+        fitted = bench.label[bench.split.refit] if task == EVENTS else _fitted_labels(bench, task)
+        compared: dict[str, np.ndarray | Undefined] = {"class_rate": class_rate_floor(fitted, len(logits))}
+        if comparison.lightgbm:
+            for name, aggregates in (("lightgbm_raw", False), ("lightgbm_aggregates", True)):
+                compared[name] = bench.lightgbm(task, seed=seed, aggregates=aggregates, threads=trainer.threads)
+        compared |= {name: expit(said[task]) for name, said in controls.items()}
+        scored, keys = _scored_rows(bench, task, calibrators[task](logits))
+        outcomes[task] = Outcome(scored, compared, evaluate(scored, compared, spec), keys)
+    return outcomes
+
+
+def _fitted_labels(bench: Workbench, task: str) -> np.ndarray:
+    node = bench.judged.nodes[task]
+    return node.label[: node.fitted]
+
+
+def _scored_rows(bench: Workbench, task: str, score: np.ndarray) -> tuple[ScoredRows, dict[str, pa.Array]]:
+    """The test rows of a task with their calibrated scores, and the caller's keys of them."""
+    label, events = bench.labels(task, bench.judged), bench.log
+    if task != EVENTS:
+        node = bench.judged.nodes[task]
+        as_of, entity = node.questions.as_of[node.fitted :], node.questions.entity[node.fitted :]
+        return ScoredRows(as_of, label, score), {task: events.entity_ids[task].take(pa.array(entity))}
     rows = bench.split.test
-    events = bench.log
     amount = events.amount[rows] if np.isfinite(events.amount[rows]).any() else None
-    return ScoredRows(
-        events.event_time[rows], events.label[rows], score, amount, new_entities(bench.judged.graph, rows)
-    )
+    keys = {
+        "event_type": pa.array([events.event_types[code] for code in events.event_type[rows]]),
+        "event_id": events.event_ids.take(pa.array(np.flatnonzero(rows))),
+    }
+    return ScoredRows(events.event_time[rows], label, score, amount, new_entities(bench.judged.graph, rows)), keys
 
 
-def _compare(
-    bench: Workbench, model: SageSpec, trainer: TrainerSpec, spec: ComparisonSpec, *, seed: int
-) -> dict[str, np.ndarray | Undefined]:
-    """Scores of everything that stands beside the model, on the test rows."""
-    rows = int(bench.split.test.sum())
-    compared: dict[str, np.ndarray | Undefined] = {"class_rate": class_rate_floor(bench.label[bench.split.refit], rows)}
-    if spec.lightgbm:
-        compared["lightgbm_raw"] = bench.lightgbm(seed=seed, aggregates=False, threads=trainer.threads)
-        compared["lightgbm_aggregates"] = bench.lightgbm(seed=seed, aggregates=True, threads=trainer.threads)
-    if spec.controls:
-        for name, edges in CONTROLS.items():
-            log.info("training the control %s", name)
-            control = bench.train_networks(model.with_edges(edges), trainer.capped(spec.control_epochs), seed=seed)
-            compared[name] = expit(control.test)
-    return compared
-
-
-def _write_outcome(
+def _write_outcomes(
     folder: Path,
     version: str,
     networks: TrainedNetworks,
     bench: Workbench,
-    judged: Evaluation,
+    outcomes: Mapping[str, Outcome],
     ingested: Ingested,
     facts: Mapping[str, Any],
 ) -> None:
-    label = bench.label[bench.split.valid].astype(np.int8)
-    metrics = {
+    history = [asdict(record) for record in networks.history]
+    metrics: dict[str, Any] = {
         "model_version": version,
         "rows": bench.split.counts,
         "best_epoch": networks.best_epoch,
         "train_seconds": round(networks.seconds, 2),
-        "validation": {
-            "auc": as_json(auc(label, networks.valid)),
-            "ap": as_json(average_precision(label, networks.valid)),
-        },
-        "history": [record.__dict__ for record in networks.history],
-        "evaluation": judged.to_json(),
+        "validation": _validation(bench, networks),
+        "history": history,
+        "evaluation": {name: outcome.judged.to_json() for name, outcome in outcomes.items()},
     }
     _write_json(folder / "metrics.json", metrics)
-    write_report(
-        judged,
-        folder / "report.html",
-        history=[record.__dict__ for record in networks.history],
-        facts=facts,
-        validation=ingested.report,
-    )
+    for name, outcome in outcomes.items():
+        suffix = "" if name == EVENTS else f"_{name}"
+        _write_scores(folder / f"test_scores{suffix}.parquet", outcome)
+        write_report(
+            outcome.judged, folder / f"report{suffix}.html", history=history, facts=facts, validation=ingested.report
+        )
 
 
-def _write_scores(
-    path: Path, bench: Workbench, scored: ScoredRows, compared: Mapping[str, np.ndarray | Undefined]
-) -> None:
-    rows = np.flatnonzero(bench.split.test)
-    columns: dict[str, Any] = {
-        "event_type": pa.array([bench.log.event_types[code] for code in bench.log.event_type[rows]]),
-        "event_id": bench.log.event_ids.take(pa.array(rows)),
+def _validation(bench: Workbench, networks: TrainedNetworks) -> dict[str, Any]:
+    """AUC and AP on the validation part: of the first task at the top, of all by name."""
+    by_task = {}
+    for task, logits in networks.valid.items():
+        label = bench.labels(task, bench.choosing)
+        by_task[task] = {"auc": as_json(auc(label, logits)), "ap": as_json(average_precision(label, logits))}
+    return {**next(iter(by_task.values()), {}), "by_task": by_task}
+
+
+def _write_scores(path: Path, outcome: Outcome) -> None:
+    scored = outcome.scored
+    amount = scored.amount if scored.amount is not None else np.full(len(scored.score), np.nan)
+    columns: dict[str, Any] = dict(outcome.keys)
+    columns |= {
         "event_time": pa.array(scored.event_time, pa.timestamp("us", tz="UTC")),
         "label": scored.label,
-        "amount": scored.amount if scored.amount is not None else np.full(len(rows), np.nan),
+        "amount": amount,
         "score": scored.score,
     }
     columns |= {f"new.{role}": new for role, new in scored.new_entity.items()}
-    columns |= {f"compared.{name}": s for name, s in compared.items() if not isinstance(s, Undefined)}
+    columns |= {f"compared.{n}": said for n, said in outcome.compared.items() if not isinstance(said, Undefined)}
     _write_table(path, pa.table(columns))
 
 

@@ -23,7 +23,8 @@ class Split:
 
     `fit` finds the number of epochs on `valid`, with the labels of `fit_hidden` never shown to anyone; `refit`
     trains the model that is judged on `test`, with those of `refit_hidden` never shown. `cut` (µs UTC) is the
-    instant at which the judged model is put to work, `valid_cut` the one of the model that chooses.
+    instant at which the judged model is put to work, `valid_cut` the one of the model that chooses, `end` where the
+    test part ends. In data without a single event label the masks are empty and only the instants count.
     """
 
     fit: np.ndarray
@@ -34,10 +35,13 @@ class Split:
     refit_hidden: np.ndarray
     valid_cut: int
     cut: int
+    end: int
 
     def __post_init__(self) -> None:
         assert not (self.fit & self.valid).any(), "validation rows are never fitted"
         assert not (self.refit & self.test).any(), "test rows are never fitted"
+        if not self.test.any() and not self.refit.any() and self.valid_cut <= self.cut < self.end:
+            return
         needed = ("fit", "valid", "test") if self.has_validation else ("refit", "test")
         for name in needed:
             if not getattr(self, name).any():
@@ -64,8 +68,9 @@ class TimeSplit:
 
     `train_from`, `valid_from`, `test_from`, `test_until` are ISO dates or times (UTC), half-open. Without
     `test_from` the last `test_share` of the labelled events is the test part; without `valid_from` the last
-    `valid_share` of what is known by then chooses the epoch (0: nothing does, training runs all its epochs). `labels_stop`: no label that becomes known after a
-    part's cut is shown to it at all; else labels go on showing as they mature, as they do in production.
+    `valid_share` of what is known by then chooses the epoch (0: nothing does, training runs all its epochs).
+    `labels_stop`: no label that becomes known after a part's cut is shown to it at all; else labels go on showing
+    as they mature, as they do in production.
     """
 
     train_from: str | None = None
@@ -85,7 +90,12 @@ class TimeSplit:
     def apply(self, log: EventLog) -> Split:
         """Masks for `log`; ConfigError where a part would be empty, naming it."""
         time, known = log.event_time, log.label_known_time
-        labelled = _labelled(log)
+        labelled = log.label != UNLABELLED
+        if not labelled.any() and not (self.test_from and (self.valid_from or self.valid_share == 0)):
+            raise ConfigError(
+                "split: no labelled event in the data; map a label column in the data config, or name valid_from and "
+                "test_from for a task that asks about entities only"
+            )
         start = instant(self.train_from) if self.train_from else int(time[0])
         stop = instant(self.test_until) if self.test_until else int(time[-1]) + 1
         in_range = labelled & (time >= start) & (time < stop)
@@ -99,7 +109,7 @@ class TimeSplit:
         fit = refit & (time < valid_cut) & (known <= valid_cut)
         nobody = np.zeros(len(log), bool)
         fit_hidden, refit_hidden = (known > valid_cut, known > cut) if self.labels_stop else (nobody, nobody)
-        return Split(fit, valid, refit, in_range & (time >= cut), fit_hidden, refit_hidden, valid_cut, cut)
+        return Split(fit, valid, refit, in_range & (time >= cut), fit_hidden, refit_hidden, valid_cut, cut, stop)
 
 
 @dataclass(frozen=True)
@@ -131,7 +141,7 @@ class RandomSplit:
         test[test_rows], valid[valid_rows] = True, True
         end = int(log.event_time[-1]) + 1
         fit, refit = labelled & ~test & ~valid, labelled & ~test
-        return Split(fit, valid & labelled, refit, test & labelled, test | valid, test, end, end)
+        return Split(fit, valid & labelled, refit, test & labelled, test | valid, test, end, end, end)
 
 
 def hide_labels(log: EventLog, hidden: np.ndarray) -> EventLog:

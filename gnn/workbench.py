@@ -1,14 +1,15 @@
 """One data set laid out for modelling: graph, columns, split; and the few acts that a comparison is made of.
 
 Whatever is compared, network or trees, gets its rows, columns and labels from here, so that every candidate is
-fitted on the same past and judged on the same rows.
+fitted on the same past and judged on the same rows. There are two phases: in the first a network is fitted and the
+validation rows choose its epoch; in the second it is fitted on all that is known and judged on the test rows.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,22 +20,39 @@ import torch
 from gnn.blocks import NetworkInputs, embed_all
 from gnn.bundle import EVENTS, build_network
 from gnn.encoders import Columns, FeatureSpace, event_columns
-from gnn.floors import FeatureMatrix, lightgbm_floor, raw_columns
+from gnn.floors import FeatureMatrix, feature_matrix, lightgbm_floor, raw_columns
 from gnn.metrics import Undefined
+from gnn.node_task import NodeExamples, NodeTask
+from gnn.nodes import NodeInputs, NodeQuestions, node_columns
 from gnn.splits import Split, hide_labels
 from gnn.temporal_sage import SageSpec, TemporalSage
-from gnn.trainer import EpochRecord, EventTarget, TrainerSpec, fit
+from gnn.trainer import EpochRecord, EventTarget, NodeTarget, TrainerSpec, fit
 from graphs.behaviour import BehaviourSpec, behaviour_features
-from graphs.events import EventLog
+from graphs.events import NEVER, EventLog
 from graphs.temporal_graph import TemporalGraph
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class NodePhase:
+    """Questions of one entity type, their answers and columns; the first `fitted` rows are fitted, the rest judged."""
+
+    questions: NodeQuestions
+    label: np.ndarray
+    columns: Columns
+    fitted: int
+
+    @property
+    def fit_mask(self) -> np.ndarray:
+        """(questions,) True for the fitted ones."""
+        return np.arange(len(self.label)) < self.fitted
+
+
+@dataclass(frozen=True)
 class Phase:
-    """What may be seen while one model is made: a graph without the labels that stay hidden, its columns, and the
-    rows (events,) that are fitted and judged."""
+    """What may be seen while one model is made: a graph without the labels that stay hidden, its columns, the event
+    rows (events,) that are fitted and judged, and the same for entities."""
 
     graph: TemporalGraph
     columns: Columns
@@ -42,6 +60,7 @@ class Phase:
     fitted: np.ndarray
     judged: np.ndarray
     cut: int
+    nodes: Mapping[str, NodePhase]
 
     @property
     def past(self) -> np.ndarray:
@@ -51,13 +70,16 @@ class Phase:
 
 @dataclass(frozen=True)
 class TrainedNetworks:
-    """Networks and what they say. `members` are the judged ones; `valid` logits come from the network that chose
-    the epoch (it never saw those rows), `test` logits are the members' mean."""
+    """Networks and what they say, by task (EVENTS or an entity type).
+
+    `members` are the judged ones; `valid` logits come from the network that chose the epoch (it never saw those
+    rows), `test` logits are the members' mean.
+    """
 
     members: Sequence[TemporalSage]
-    space: FeatureSpace
-    valid: np.ndarray
-    test: np.ndarray
+    spaces: Mapping[str, FeatureSpace]
+    valid: Mapping[str, np.ndarray]
+    test: Mapping[str, np.ndarray]
     best_epoch: int
     history: Sequence[EpochRecord]
     seconds: float
@@ -65,27 +87,60 @@ class TrainedNetworks:
 
 @dataclass(frozen=True)
 class Workbench:
-    """A data set with its split, in two phases: `choosing` (fit, validate) and `judged` (refit, test)."""
+    """A data set with its split, in its two phases. `events`: whether events are asked about, beside `tasks`."""
 
     log: EventLog
     split: Split
+    events: bool
     choosing: Phase
     judged: Phase
 
     @classmethod
-    def lay_out(cls, events: EventLog, split: Split, behaviour: BehaviourSpec) -> Workbench:
+    def lay_out(
+        cls,
+        events: EventLog,
+        split: Split,
+        behaviour: BehaviourSpec,
+        *,
+        tasks: Sequence[NodeTask] = (),
+        ask_events: bool = True,
+    ) -> Workbench:
         """Build graph and columns of both phases; one pass serves both where they hide the same labels."""
-        choosing = _phase(events, split.fit_hidden, split.fit, split.valid, split.valid_cut, behaviour)
-        if (split.fit_hidden == split.refit_hidden).all():
-            judged = replace(choosing, fitted=split.refit, judged=split.test, cut=split.cut)
-        else:
-            judged = _phase(events, split.refit_hidden, split.refit, split.test, split.cut, behaviour)
-        return cls(events, split, choosing, judged)
+        first, last = int(events.event_time[0]), split.end
+        choosing = _phase(events, split.fit_hidden, behaviour)
+        same = (split.fit_hidden == split.refit_hidden).all()
+        judged = choosing if same else _phase(events, split.refit_hidden, behaviour)
+        fitted, asked, judged_nodes = {}, {}, {}
+        for task in tasks:
+            name, nobody = task.entity_type, NEVER - 1
+            fitted[name] = task.examples(events, first, split.valid_cut, known_by=split.valid_cut)
+            asked[name] = task.examples(events, split.valid_cut, split.cut, known_by=split.cut)
+            refitted = task.examples(events, first, split.cut, known_by=split.cut)
+            judged_nodes[name] = _node_phase(
+                judged.graph, behaviour, refitted, task.examples(events, split.cut, last, known_by=nobody)
+            )
+        choosing_nodes = {n: _node_phase(choosing.graph, behaviour, fitted[n], asked[n]) for n in fitted}
+        return cls(
+            events,
+            split,
+            ask_events,
+            replace(choosing, fitted=split.fit, judged=split.valid, cut=split.valid_cut, nodes=choosing_nodes),
+            replace(judged, fitted=split.refit, judged=split.test, cut=split.cut, nodes=judged_nodes),
+        )
 
     @cached_property
     def label(self) -> np.ndarray:
         """(events,) float32: 1 for fraud, 0 for anything else; only rows of a split part mean something."""
         return (self.log.label == 1).astype(np.float32)
+
+    def labels(self, task: str, phase: Phase) -> np.ndarray:
+        """Labels (rows,) int8 of the judged rows of a task."""
+        if task == EVENTS:
+            return self.label[phase.judged].astype(np.int8)
+        node = phase.nodes[task]
+        return node.label[node.fitted :].astype(np.int8)
+
+    # ------------------------------------------------------------ networks
 
     def train_networks(
         self,
@@ -100,22 +155,21 @@ class Workbench:
         torch.set_num_threads(trainer.threads)
         began = time.perf_counter()
         if not self.split.has_validation:
-            members, space, test = self._refit(model, trainer, seed, trainer.epochs, checkpoint, on_epoch)
-            nothing = np.zeros(0, np.float32)
-            return TrainedNetworks(members, space, nothing, test, trainer.epochs, (), time.perf_counter() - began)
-        network, space, inputs = self._network(model, self.choosing, seed)
-        target = EventTarget(torch.from_numpy(self.label), self.choosing.fitted, self.choosing.judged)
-        fitted = fit(network, inputs, trainer, seed=seed, events=target, checkpoint=checkpoint, on_epoch=on_epoch)
-        valid = self.logits(network, inputs, self.choosing.judged)
+            members, spaces, test = self._refit(model, trainer, seed, trainer.epochs, checkpoint, on_epoch)
+            return TrainedNetworks(members, spaces, {}, test, trainer.epochs, (), time.perf_counter() - began)
+        network, spaces = self._network(model, self.choosing, seed)
+        ready = self._ready(model, self.choosing, spaces, seed)
+        fitted = fit(
+            network, ready.inputs, trainer, seed=seed, events=ready.events, nodes=ready.nodes, checkpoint=checkpoint,
+            on_epoch=on_epoch,
+        )  # fmt: skip
+        valid = ready.logits(network)
         if trainer.refit:
-            members, space, test = self._refit(model, trainer, seed, fitted.best_epoch, checkpoint, None)
+            members, spaces, test = self._refit(model, trainer, seed, fitted.best_epoch, checkpoint, None)
         else:
-            members, test = (
-                [network],
-                self.logits(network, self._inputs(model, self.judged, space, seed), self.split.test),
-            )
+            members, test = [network], self._ready(model, self.judged, spaces, seed).logits(network)
         seconds = time.perf_counter() - began
-        return TrainedNetworks(members, space, valid, test, fitted.best_epoch, fitted.history, seconds)
+        return TrainedNetworks(members, spaces, valid, test, fitted.best_epoch, fitted.history, seconds)
 
     def _refit(
         self,
@@ -125,74 +179,122 @@ class Workbench:
         epochs: int,
         checkpoint: Path | None,
         on_epoch: Callable[[EpochRecord], None] | None,
-    ) -> tuple[list[TemporalSage], FeatureSpace, np.ndarray]:
+    ) -> tuple[list[TemporalSage], dict[str, FeatureSpace], dict[str, np.ndarray]]:
         """The judged networks, trained for `epochs` on all that is known at the cut, and their mean test logits."""
         members, logits = [], []
-        target = EventTarget(torch.from_numpy(self.label), self.judged.fitted, np.zeros(len(self.log), bool))
         for member in range(trainer.members):
             of_member = seed + 1_000 * member
-            network, space, inputs = self._network(model, self.judged, of_member)
+            network, spaces = self._network(model, self.judged, of_member)
+            ready = self._ready(model, self.judged, spaces, of_member)
             path = checkpoint.with_stem(f"{checkpoint.stem}-{member}") if checkpoint else None
             fit(
-                network,
-                inputs,
-                trainer,
-                seed=of_member,
-                events=target,
-                epochs=epochs,
-                checkpoint=path,
-                on_epoch=on_epoch,
-            )
-            logits.append(self.logits(network, inputs, self.split.test))
+                network, ready.inputs, trainer, seed=of_member, events=ready.events, nodes=ready.nodes, epochs=epochs,
+                checkpoint=path, on_epoch=on_epoch,
+            )  # fmt: skip
+            logits.append(ready.logits(network))
             members.append(network)
-        return members, space, np.mean(logits, 0)
+        return members, spaces, {task: np.mean([said[task] for said in logits], 0) for task in logits[0]}
 
-    def _network(self, model: SageSpec, phase: Phase, seed: int) -> tuple[TemporalSage, FeatureSpace, NetworkInputs]:
-        space = FeatureSpace.fit(phase.columns, phase.past, bins=model.bins)
+    def _network(self, model: SageSpec, phase: Phase, seed: int) -> tuple[TemporalSage, dict[str, FeatureSpace]]:
+        spaces = {EVENTS: FeatureSpace.fit(phase.columns, phase.past, bins=model.bins)}
+        for name, node in phase.nodes.items():
+            spaces[name] = FeatureSpace.fit(node.columns, np.arange(node.fitted), bins=model.bins)
         torch.manual_seed(seed)
-        network = build_network(model, {EVENTS: space}, self.log.roles, self.log.event_types)
-        return network, space, self._inputs(model, phase, space, seed)
+        return build_network(model, spaces, self.log.roles, self.log.event_types), spaces
 
-    def _inputs(self, model: SageSpec, phase: Phase, space: FeatureSpace, seed: int) -> NetworkInputs:
-        return NetworkInputs.of(phase.graph, space, phase.columns, k=model.k, edges=model.edges, seed=seed)
+    def _ready(self, model: SageSpec, phase: Phase, spaces: Mapping[str, FeatureSpace], seed: int) -> _Ready:
+        inputs = NetworkInputs.of(phase.graph, spaces[EVENTS], phase.columns, k=model.k, edges=model.edges, seed=seed)
+        events = EventTarget(torch.from_numpy(self.label), phase.fitted, phase.judged) if self.events else None
+        nodes = []
+        for name, node in phase.nodes.items():
+            asked = NodeInputs.of(inputs, spaces[name], node.questions, node.columns, k=model.node_k)
+            nodes.append(NodeTarget(asked, torch.from_numpy(node.label), node.fit_mask, ~node.fit_mask))
+        return _Ready(inputs, events, tuple(nodes))
 
-    def logits(self, network: TemporalSage, inputs: NetworkInputs, rows: np.ndarray) -> np.ndarray:
-        """Logits of the masked rows, in order; everything up to the last of them is embedded on the way."""
-        wanted = np.flatnonzero(rows)
-        cache = embed_all(network, inputs, stop=int(wanted[-1]) + 1)
-        at = torch.from_numpy(wanted)
-        with torch.no_grad():
-            return network.event_logits(cache.levels[0][at], cache.levels[-1][at]).numpy()
+    # ------------------------------------------------------------ trees
 
-    def lightgbm(self, *, seed: int, aggregates: bool, threads: int = 1) -> np.ndarray | Undefined:
-        """Scores of the test rows by LightGBM on raw columns, with the point-in-time `aggregates` beside or not."""
-        choosing, judged = (self._matrix(phase, aggregates=aggregates) for phase in (self.choosing, self.judged))
-        y = self.label
+    def lightgbm(self, task: str, *, seed: int, aggregates: bool, threads: int = 1) -> np.ndarray | Undefined:
+        """Scores of a task's test rows by LightGBM on raw columns, with point-in-time `aggregates` beside or not."""
+        choosing, judged = (self._rows(task, phase, aggregates=aggregates) for phase in (self.choosing, self.judged))
         return lightgbm_floor(
-            choosing.values[self.choosing.fitted],
-            y[self.choosing.fitted],
-            choosing.values[self.choosing.judged],
-            y[self.choosing.judged],
-            judged.values[self.judged.judged],
+            choosing.fit_x,
+            choosing.fit_y,
+            choosing.judge_x,
+            choosing.judge_y,
+            judged.judge_x,
             seed=seed,
             categorical=choosing.categorical,
-            refit_x=judged.values[self.judged.fitted],
-            refit_y=y[self.judged.fitted],
+            refit_x=judged.fit_x,
+            refit_y=judged.fit_y,
             threads=threads,
         )
 
-    def _matrix(self, phase: Phase, *, aggregates: bool) -> FeatureMatrix:
-        raw = raw_columns(phase.graph.log, phase.past)
-        if not aggregates:
-            return raw
-        place = [phase.columns.names.index(name) for name in phase.behaviour_names]
-        return raw.beside(FeatureMatrix(phase.behaviour_names, phase.columns.numeric[:, place]))
+    def _rows(self, task: str, phase: Phase, *, aggregates: bool) -> _TreeRows:
+        if task == EVENTS:
+            matrix = raw_columns(phase.graph.log, phase.past)
+            if aggregates:
+                place = [phase.columns.names.index(name) for name in phase.behaviour_names]
+                matrix = matrix.beside(FeatureMatrix(phase.behaviour_names, phase.columns.numeric[:, place]))
+            fitted, judged, label = phase.fitted, phase.judged, self.label
+        else:
+            node = phase.nodes[task]
+            kept = [name for name in node.columns.names if aggregates or not name.startswith(f"{task}.")]
+            numeric = {name: node.columns.numeric[:, node.columns.names.index(name)] for name in kept}
+            codes = {name: column.codes for name, column in node.columns.categorical.items()}
+            matrix = feature_matrix(numeric, codes, fit_rows=node.fit_mask)
+            fitted, judged, label = node.fit_mask, ~node.fit_mask, node.label
+        return _TreeRows(matrix.values[fitted], label[fitted], matrix.values[judged], label[judged], matrix.categorical)
 
 
-def _phase(
-    events: EventLog, hidden: np.ndarray, fitted: np.ndarray, judged: np.ndarray, cut: int, behaviour: BehaviourSpec
-) -> Phase:
+@dataclass(frozen=True)
+class _TreeRows:
+    fit_x: np.ndarray
+    fit_y: np.ndarray
+    judge_x: np.ndarray
+    judge_y: np.ndarray
+    categorical: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A phase in the form that the trainer takes."""
+
+    inputs: NetworkInputs
+    events: EventTarget | None
+    nodes: tuple[NodeTarget, ...]
+
+    def logits(self, network: TemporalSage) -> dict[str, np.ndarray]:
+        """Logits of the judged rows of every task; everything up to the last of them is embedded on the way."""
+        rows = np.flatnonzero(self.events.valid) if self.events is not None else np.zeros(0, np.int64)
+        stop = len(self.inputs) if self.nodes or not len(rows) else int(rows[-1]) + 1
+        cache = embed_all(network, self.inputs, stop=stop)
+        said = {}
+        with torch.no_grad():
+            if self.events is not None:
+                at = torch.from_numpy(rows)
+                said[EVENTS] = network.event_logits(cache.levels[0][at], cache.levels[-1][at]).numpy()
+            for node in self.nodes:
+                asked = np.flatnonzero(node.valid)
+                logits = node.inputs.logits(network, cache, asked, start=len(self.inputs))
+                said[node.inputs.questions.entity_type] = logits.numpy()
+        return said
+
+
+def _phase(events: EventLog, hidden: np.ndarray, behaviour: BehaviourSpec) -> Phase:
     graph = TemporalGraph.build(hide_labels(events, hidden))
     table = behaviour_features(graph, behaviour)
     columns = event_columns(graph.log, clock="calendar" not in behaviour.families)
-    return Phase(graph, columns.with_numeric(table.names, table.values), table.names, fitted, judged, cut)
+    nobody = np.zeros(len(events), bool)
+    return Phase(graph, columns.with_numeric(table.names, table.values), table.names, nobody, nobody, 0, {})
+
+
+def _node_phase(
+    graph: TemporalGraph, behaviour: BehaviourSpec, fitted: NodeExamples, judged: NodeExamples
+) -> NodePhase:
+    questions = NodeQuestions(
+        fitted.questions.entity_type,
+        np.concatenate([fitted.questions.entity, judged.questions.entity]),
+        np.concatenate([fitted.questions.as_of, judged.questions.as_of]),
+    )
+    label = np.concatenate([fitted.label, judged.label])
+    return NodePhase(questions, label, node_columns(graph, questions, behaviour), len(fitted))

@@ -1,0 +1,120 @@
+"""Who is asked about, when, and what the right answer was as far as it was known: examples for node heads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from gnn.nodes import NodeQuestions
+from graphs.errors import ConfigError
+from graphs.events import MICROSECONDS_PER_DAY, MISSING, NEVER, UNLABELLED, EventLog
+
+
+@dataclass(frozen=True)
+class NodeExamples:
+    """Questions with answers: `label` (questions,) float32 in {0, 1}."""
+
+    questions: NodeQuestions
+    label: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+@dataclass(frozen=True)
+class NodeTask:
+    """Is this entity a fraud, as of T? Asked at regular snapshots.
+
+    `answer`: "events" calls an entity fraudulent if one of its events in [T - active_days, T + horizon_days) was a
+    fraud; "entity" takes the label of the entity table. Asked of entities with an event in the last `active_days`,
+    or with `new_only` of those first seen within them (`first_seen_in`: in events of this type). `every_days` lies
+    between snapshots. Answers not known yet leave the question out; an entity whose label is not fraud *yet* counts
+    as clean, as it would to anybody then.
+    """
+
+    entity_type: str
+    answer: Literal["events", "entity"] = "events"
+    every_days: float = 7.0
+    active_days: float = 30.0
+    horizon_days: float = 0.0
+    new_only: bool = False
+    first_seen_in: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("every_days", "active_days"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"nodes.{self.entity_type}.{name}: got {getattr(self, name)}, expected more than 0")
+
+    def examples(self, log: EventLog, start: int, stop: int, *, known_by: int = NEVER - 1) -> NodeExamples:
+        """Examples at snapshots T in (start, stop], the last one at `stop`, with labels known by `known_by`
+        (all µs UTC)."""
+        slots = [slot for slot, role in enumerate(log.roles) if role.entity_type == self.entity_type]
+        if not slots:
+            raise ConfigError(f"nodes: no role of type '{self.entity_type}'; there are {', '.join(log.entity_types)}")
+        step = round(self.every_days * MICROSECONDS_PER_DAY)
+        moments = np.arange(stop, start, -step)[::-1]
+        first_seen = self._first_seen(log, slots)
+        asked, labels = [np.zeros(0, np.int32)], [np.zeros(0, np.float32)]
+        times = [np.zeros(0, np.int64)]
+        for moment in moments:
+            entities = self._asked_at(log, slots, first_seen, int(moment))
+            label = self._answers(log, slots, entities, int(moment), known_by)
+            there = np.isfinite(label)
+            asked.append(entities[there])
+            labels.append(label[there])
+            times.append(np.full(int(there.sum()), moment, np.int64))
+        questions = NodeQuestions(self.entity_type, np.concatenate(asked), np.concatenate(times))
+        return NodeExamples(questions, np.concatenate(labels))
+
+    def _first_seen(self, log: EventLog, slots: list[int]) -> np.ndarray:
+        """(entities,) µs UTC of the first visible event, NEVER for none."""
+        first = np.full(len(log.entity_ids[self.entity_type]), NEVER)
+        counts = np.ones(len(log), bool)
+        if self.first_seen_in is not None:
+            if self.first_seen_in not in log.event_types:
+                raise ConfigError(
+                    f"nodes: no event type '{self.first_seen_in}'; there are {', '.join(log.event_types)}"
+                )
+            counts = log.event_type == log.event_types.index(self.first_seen_in)
+        for slot in slots:
+            rows = counts & (log.entities[:, slot] != MISSING)
+            np.minimum.at(first, log.entities[rows, slot], log.visible_time[rows])
+        return first
+
+    def _asked_at(self, log: EventLog, slots: list[int], first_seen: np.ndarray, moment: int) -> np.ndarray:
+        since = moment - round(self.active_days * MICROSECONDS_PER_DAY)
+        if self.new_only:
+            return np.flatnonzero((first_seen >= since) & (first_seen < moment)).astype(np.int32)
+        low, high = np.searchsorted(log.event_time, [since, moment])
+        seen = log.entities[low:high][log.visible_time[low:high] < moment][:, slots].reshape(-1)
+        entities = np.unique(seen[seen != MISSING])
+        return entities[first_seen[entities] < moment].astype(np.int32)
+
+    def _answers(self, log: EventLog, slots: list[int], entities: np.ndarray, moment: int, known_by: int) -> np.ndarray:
+        """(entities,) float32: 1, 0, or NaN where nobody could know by `known_by`."""
+        if self.answer == "entity":
+            labels = log.entity_labels.get(self.entity_type)
+            if labels is None:
+                raise ConfigError(
+                    f"nodes: entity table '{self.entity_type}' has no label; map one or use answer: events"
+                )
+            value = labels.label[entities]
+            fraud = (value == 1) & (labels.known_time[entities] <= known_by)
+            return np.where(value == UNLABELLED, np.nan, fraud).astype(np.float32)
+        since = moment - round(self.active_days * MICROSECONDS_PER_DAY)
+        until = moment + round(self.horizon_days * MICROSECONDS_PER_DAY)
+        low, high = np.searchsorted(log.event_time, [since, until])
+        known = log.label_known_time[low:high] <= known_by
+        fraud = np.zeros(len(log.entity_ids[self.entity_type]), bool)
+        open_ = np.zeros_like(fraud)
+        for slot in slots:
+            entity = log.entities[low:high, slot]
+            there = entity != MISSING
+            label = log.label[low:high]
+            fraud[entity[there & known & (label == 1)]] = True
+            open_[entity[there & ~known & (label != UNLABELLED)]] = True
+        answer = fraud[entities].astype(np.float32)
+        answer[~fraud[entities] & open_[entities]] = np.nan
+        return answer
