@@ -28,7 +28,7 @@ from graphs.tallies import (
     tally_pairs,
 )
 from graphs.temporal_graph import TemporalGraph, Timeline
-from graphs.windows import count_incidences, place_incidences
+from graphs.windows import count_incidences, order_by_time, place_incidences
 
 FAMILIES = ("counts", "amounts", "distinct", "recency", "own_history", "labels", "pairs", "calendar")
 
@@ -229,9 +229,8 @@ class _Queries(NamedTuple):
 
 
 def _group(entities: np.ndarray, columns: np.ndarray, entity_count: int, times: np.ndarray) -> _Queries:
-    order = np.argsort(times, kind="stable") if np.any(times[1:] < times[:-1]) else np.empty(0, np.int64)
     offsets = count_incidences(entities, columns, entity_count)
-    return _Queries(offsets, *place_incidences(entities, columns, offsets, order, times))
+    return _Queries(offsets, *place_incidences(entities, columns, offsets, order_by_time(times), times))
 
 
 @dataclass(frozen=True)
@@ -253,8 +252,10 @@ class _Labels:
             usable &= log.label_known_time <= until
         events = np.flatnonzero(usable)
         times = np.maximum(log.label_known_time[events], log.visible_time[events] + 1)
-        order = np.argsort(times, kind="stable")
-        return cls(events[order], times[order], log.label[events[order]])
+        order = order_by_time(times)
+        if len(order):
+            events, times = events[order], times[order]
+        return cls(events, times, log.label[events])
 
     def prior(self, times: np.ndarray) -> np.ndarray:
         """The share of fraud among all labels usable at each time; NaN while there is none."""
@@ -272,8 +273,8 @@ class _Labels:
             entities[again, place] = MISSING
         every = np.arange(len(columns))
         offsets = count_incidences(entities, every, entity_count)
-        no_order = np.empty(0, np.int64)
-        places, _, times = place_incidences(entities, every, offsets, no_order, self.times)
+        as_they_stand = np.empty(0, np.int32)
+        places, _, times = place_incidences(entities, every, offsets, as_they_stand, self.times)
         return offsets, times, self.positive[places]
 
 

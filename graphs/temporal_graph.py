@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from graphs.errors import NotFoundError
 from graphs.events import MISSING, NEVER, UNLABELLED, EventLog
 from graphs.history import known_at, union
-from graphs.windows import count_incidences, last_before, place_incidences
+from graphs.windows import count_incidences, last_before, order_by_time, place_incidences
 
 _MAX_EVENTS = np.iinfo(np.int32).max
 _MAX_ROLES = np.iinfo(np.int8).max
@@ -66,7 +66,7 @@ class TemporalGraph:
         assert len(log) <= _MAX_EVENTS, "event positions are int32"
         assert len(log.roles) <= _MAX_ROLES, "role positions are int8"
         visible_time = log.visible_time
-        order = _order_by(visible_time)
+        order = order_by_time(visible_time)
         timelines = {entity_type: _timeline(log, entity_type, order, visible_time) for entity_type in log.entity_types}
         return cls(log, timelines)
 
@@ -141,13 +141,6 @@ class TemporalGraph:
     ) -> None:
         line = self.timelines[entity_type]
         last_before(line.offsets, line.events, line.roles, line.visible_time, entities, times, events, roles)
-
-
-def _order_by(visible_time: np.ndarray) -> np.ndarray:
-    """Events by (visible_time, event); empty where they stand so already, as when none is known late."""
-    if np.all(visible_time[1:] >= visible_time[:-1]):
-        return np.empty(0, np.int64)
-    return np.argsort(visible_time, kind="stable")
 
 
 def _timeline(log: EventLog, entity_type: str, order: np.ndarray, visible_time: np.ndarray) -> Timeline:

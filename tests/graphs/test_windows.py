@@ -10,6 +10,7 @@ import pytest
 
 from graphs.events import MISSING, EventLog
 from graphs.temporal_graph import TemporalGraph
+from graphs.windows import order_by_time
 
 _DAY = 86_400_000_000
 
@@ -67,3 +68,11 @@ def test_windows_equal_a_naive_twin(seed: int, random_log: Callable[..., EventLo
             mine = zip(windows.events[event - 5, place], windows.roles[event - 5, place], strict=True)
             twin = _naive(log, role.entity_type, log.entities[event, place], log.event_time[event], 4)
             assert list(mine) == twin
+
+
+@pytest.mark.parametrize("low, high", [(0, 5), (-9, 3000), (-(1 << 40), 1 << 45), (-(1 << 63), (1 << 63) - 1)])
+def test_order_by_time_is_the_stable_sort(low: int, high: int) -> None:
+    times = np.random.default_rng(0).integers(low, high, 500, endpoint=True)
+    times[::7] = times[3]
+    np.testing.assert_array_equal(order_by_time(times), np.argsort(times, kind="stable"))
+    assert len(order_by_time(np.sort(times))) == 0
