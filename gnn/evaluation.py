@@ -269,8 +269,9 @@ def judge(model: TableRow, others: Iterable[TableRow], spec: EvaluationSpec, *, 
             f"so a perfect score is no merit of the graph."
         )
     if frauds < spec.fewest_frauds:
+        noun = "fraud" if frauds == 1 else "frauds"
         return "none", (
-            f"No verdict: {frauds} fraud{'' if frauds == 1 else 's'} among the test rows, at least {spec.fewest_frauds} are needed for an "
+            f"No verdict: {frauds} {noun} among the test rows, at least {spec.fewest_frauds} are needed for an "
             f"interval (AP {_short(model.ap)} against {_short(best.ap)} of {_named(best)})."
         )
     undecided = [row for row in usable if isinstance(row.ap_gain, Undefined)]
