@@ -15,7 +15,7 @@ import numpy as np
 from graphs.datasets.behaviours import choose_cards, send_amounts, shop
 from graphs.datasets.frames import PARTS, VERIFICATION, CardLinks, Logins, Payments, Transfers, concat, frame
 from graphs.datasets.rhythm import DAY, HOUR
-from graphs.datasets.staging import Member, Plan, Script, Stage, crew, members_of
+from graphs.datasets.staging import Plan, Script, Stage, crew, members_of
 
 _CASH_OUT = PARTS.index("cash_out")
 _CARD_TEST = PARTS.index("card_test")
@@ -31,20 +31,21 @@ def device_farm(stage: Stage, plan: Plan) -> Script:
     cell = stage.cells(members)
     devices, device_cell = _tools(stage, plan, per_member=0.3, cell=cell)
     pool = stage.new_cards(members + 1)
-    stolen = rng.random(members + 1) < 0.25
-    victims = stage.victims(members + 1, time=plan.start)
-    if len(victims):
-        pool = np.where(stolen, stage.population.cards[rng.choice(victims, members + 1), 0], pool)
+    victim = np.resize(np.append(stage.victims(members + 1, time=plan.start), -1), members + 1)
+    robbed = (rng.random(members + 1) < 0.25) & (victim >= 0)
+    pool = np.where(robbed, stage.population.cards[victim, 0], pool)
     who, times = _sittings(stage, plan, sittings=members * 2, width=3)
     card = pool[who + rng.integers(0, 2, len(who))]
     device = stage.hide(_own_tool(stage, devices, device_cell, cell[who]), ring_devices=devices)
     payments = _buy(stage, plan, who, times, cards=card, devices=device, factor=1.2, part=_CASH_OUT)
     return Script(
         payments=payments,
-        links=_register(stage, payments),
-        members=crew(plan)
-        + _tool_members(plan, devices, pool)
-        + members_of("user", victims[: int(stolen.sum())], "victim", start=plan.start, stop=plan.stop),
+        links=stage.register(payments, share=0.7),
+        members=crew(
+            plan,
+            members_of(plan, "tool", device=devices, card=np.where(robbed, -1, pool)),
+            members_of(plan, "victim", user=victim[robbed], card=pool[robbed]),
+        ),
     )
 
 
@@ -72,11 +73,12 @@ def card_testing_pool(stage: Stage, plan: Plan) -> Script:
     payments = concat(Payments, [tests, emptied])
     return Script(
         payments=payments,
-        links=_register(stage, payments),
-        members=crew(plan)
-        + _tool_members(plan, devices, cards[len(victims) :])
-        + members_of("user", victims, "victim", start=plan.start, stop=plan.stop)
-        + members_of("card", cards[: len(victims)], "victim", start=plan.start, stop=plan.stop),
+        links=stage.register(payments, share=0.7),
+        members=crew(
+            plan,
+            members_of(plan, "tool", device=devices, card=cards[len(victims) :]),
+            members_of(plan, "victim", user=victims, card=cards[: len(victims)]),
+        ),
     )
 
 
@@ -105,10 +107,12 @@ def collusive_merchant(stage: Stage, plan: Plan) -> Script:
     )
     return Script(
         payments=payments,
-        links=_register(stage, payments),
-        members=crew(plan)
-        + _tool_members(plan, tills, fresh)
-        + (Member("merchant", merchant, "insider", plan.start, plan.stop),),
+        links=stage.register(payments, share=0.7),
+        members=crew(
+            plan,
+            members_of(plan, "tool", device=tills, card=fresh),
+            members_of(plan, "insider", merchant=np.array([merchant])),
+        ),
     )
 
 
@@ -149,9 +153,7 @@ def mule_chain(stage: Stage, plan: Plan) -> Script:
     return Script(
         payments=payments,
         transfers=concat(Transfers, parts),
-        members=crew(plan)
-        + _tool_members(plan, devices, np.empty(0, dtype=np.int32))
-        + members_of("user", victims, "victim", start=plan.start, stop=plan.stop),
+        members=crew(plan, members_of(plan, "tool", device=devices), members_of(plan, "victim", user=victims)),
     )
 
 
@@ -190,7 +192,7 @@ def bust_out(stage: Stage, plan: Plan) -> Script:
         payments=payments,
         logins=_sign_in(rng, set_up),
         links=set_up,
-        members=crew(plan) + _tool_members(plan, devices, shared_cards),
+        members=crew(plan, members_of(plan, "tool", device=devices, card=shared_cards)),
     )
 
 
@@ -255,9 +257,7 @@ def takeover_burst(stage: Stage, plan: Plan) -> Script:
         payments=concat(Payments, [bought, cash]),
         transfers=sent,
         logins=logins,
-        members=crew(plan)
-        + _tool_members(plan, devices, np.empty(0, dtype=np.int32))
-        + members_of("user", victims, "victim", start=plan.start, stop=plan.stop),
+        members=crew(plan, members_of(plan, "tool", device=devices), members_of(plan, "victim", user=victims)),
     )
 
 
@@ -356,20 +356,6 @@ def _buy(
     )
 
 
-def _register(stage: Stage, payments: Payments) -> CardLinks:
-    """Most cards of a ring are registered by the account that pays with them, shortly before the first
-    use."""
-    pairs = np.unique(np.stack([payments.user, payments.card]), axis=1, return_index=True)[1]
-    chosen = pairs[stage.rng.random(len(pairs)) < 0.7]
-    return frame(
-        CardLinks,
-        time=payments.time[chosen] - stage.pauses(len(chosen), minutes=30),
-        user=payments.user[chosen],
-        card=payments.card[chosen],
-        device=payments.device[chosen],
-    )
-
-
 def _sign_in(rng: np.random.Generator, links: CardLinks) -> Logins:
     return frame(
         Logins,
@@ -377,10 +363,4 @@ def _sign_in(rng: np.random.Generator, links: CardLinks) -> Logins:
         user=links.user,
         device=links.device,
         failed=rng.random(len(links.time)) < 0.05,
-    )
-
-
-def _tool_members(plan: Plan, devices: np.ndarray, cards: np.ndarray) -> tuple[Member, ...]:
-    return members_of("device", devices, "tool", start=plan.start, stop=plan.stop) + members_of(
-        "card", cards, "tool", start=plan.start, stop=plan.stop
     )

@@ -41,6 +41,7 @@ TRANSFER_SHARE = 0.12
 _SESSION_SHARE = 0.14
 _VERIFICATION_SHARE = 0.03
 _REFUND_SHARE = 0.015
+_REGISTERED_SHARE = 0.75
 _ONLINE_SHARE = 0.45
 _FAVOURITE_SHARE = 0.6
 _FAVOURITE_WEIGHT = 0.75 ** np.arange(FAVOURITES) / (0.75 ** np.arange(FAVOURITES)).sum()
@@ -187,9 +188,9 @@ def logins_of(rng: np.random.Generator, payments: Payments, transfers: Transfers
     )
 
 
-def card_registrations(population: Population) -> CardLinks:
-    """Every card of every user, registered when it is new, on the phone of that day."""
-    user, slot = np.nonzero(population.cards >= 0)
+def card_registrations(rng: np.random.Generator, population: Population) -> CardLinks:
+    """Most cards of every user, registered when new, on the phone of that day; the rest pay as guests."""
+    user, slot = np.nonzero((population.cards >= 0) & (rng.random(population.cards.shape) < _REGISTERED_SHARE))
     time = population.card_since[user, slot]
     return frame(
         CardLinks,

@@ -81,16 +81,35 @@ class CardLinks:
     device: np.ndarray
 
 
+ENTITY_TYPES = ("user", "device", "card", "merchant")
+ROLES = ("organiser", "mule", "victim", "insider", "tool", "member")
+
+
+@dataclass(frozen=True)
+class Members:
+    """(rows,) each: what an entity is to a ring or group (`owner`, its code), from `time` until `until` (µs UTC)."""
+
+    owner: np.ndarray
+    entity_type: np.ndarray
+    code: np.ndarray
+    role: np.ndarray
+    time: np.ndarray
+    until: np.ndarray
+
+
 _TYPES = {
     "time": np.int64,
+    "until": np.int64,
     "amount": np.float64,
     "fraud": np.bool_,
     "failed": np.bool_,
     "kind": np.int8,
     "channel": np.int8,
     "part": np.int8,
+    "entity_type": np.int8,
+    "role": np.int8,
 }
-Frame = TypeVar("Frame", Payments, Transfers, Logins, CardLinks)
+Frame = TypeVar("Frame", Payments, Transfers, Logins, CardLinks, Members)
 
 
 def frame(table: type[Frame], /, **columns: np.ndarray | float) -> Frame:

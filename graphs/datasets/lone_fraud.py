@@ -5,21 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from graphs.datasets.behaviours import shop
-from graphs.datasets.frames import PARTS, Payments
+from graphs.datasets.frames import PARTS
 from graphs.datasets.rhythm import HOUR
-from graphs.datasets.staging import Stage
+from graphs.datasets.staging import Script, Stage
 
 _PAYMENTS_PER_CASE = 2.2
 
 
-def stolen_cards(stage: Stage, *, payments: int, start: int, stop: int) -> Payments:
-    """About `payments` fraudulent payments of thieves who act alone.
+def stolen_cards(stage: Stage, *, about: int, start: int, stop: int) -> Script:
+    """About `about` fraudulent payments of thieves who act alone.
 
     Half of the thieves use the victim's own account from a strange device; half pay from an account of their
     own.
     """
     rng = stage.rng
-    cases = max(1, round(payments / _PAYMENTS_PER_CASE))
+    cases = max(1, round(about / _PAYMENTS_PER_CASE))
     victims, thieves = rng.choice(stage.honest, (2, cases))
     times = stage.times(cases, start=start, stop=stop)
     known = stage.population.active(victims, times) & stage.population.active(thieves, times)
@@ -29,7 +29,7 @@ def stolen_cards(stage: Stage, *, payments: int, start: int, stop: int) -> Payme
     new_device = stage.devices(cases, start=start)
     device = np.where(rng.random(cases) < 0.6, new_device, stage.population.phone_at(thieves, times))
     row = np.repeat(np.arange(cases), np.minimum(rng.geometric(1 / _PAYMENTS_PER_CASE, cases), 8))
-    return shop(
+    payments = shop(
         rng,
         stage.population,
         np.where(own_account, thieves, victims)[row],
@@ -40,3 +40,4 @@ def stolen_cards(stage: Stage, *, payments: int, start: int, stop: int) -> Payme
         fraud=True,
         part=PARTS.index("stolen_card"),
     )
+    return Script(payments=payments, links=stage.register(payments, share=0.4))

@@ -11,10 +11,10 @@ from collections.abc import Callable
 import numpy as np
 
 from graphs.datasets.behaviours import shop
-from graphs.datasets.frames import PARTS, CardLinks, frame
+from graphs.datasets.frames import ENTITY_TYPES, PARTS, ROLES, CardLinks, Members, concat, frame, take
 from graphs.datasets.population import CATEGORIES, Population
 from graphs.datasets.rhythm import DAY, HOUR
-from graphs.datasets.staging import Member, Plan, Script, Stage, members_of
+from graphs.datasets.staging import Plan, Script, Stage, members_of
 
 _LOOK_ALIKE = PARTS.index("look_alike")
 
@@ -43,7 +43,7 @@ def gift_card_reseller(stage: Stage, plan: Plan) -> Script:
         card=cards,
         device=np.full(len(cards), stage.population.phone_at(plan.users[:1], np.array([plan.start]))[0]),
     )
-    return Script(payments=payments, links=links, members=_group(plan, "card", cards))
+    return Script(payments=payments, links=links, members=_group(plan, card=cards))
 
 
 def travel_group(stage: Stage, plan: Plan) -> Script:
@@ -65,7 +65,7 @@ def travel_group(stage: Stage, plan: Plan) -> Script:
         group=plan.ring,
         part=_LOOK_ALIKE,
     )
-    return Script(payments=payments, members=_group(plan, "device", phone))
+    return Script(payments=payments, members=_group(plan, device=phone))
 
 
 def flash_sale(stage: Stage, plan: Plan) -> Script:
@@ -84,7 +84,7 @@ def flash_sale(stage: Stage, plan: Plan) -> Script:
         group=plan.ring,
         part=_LOOK_ALIKE,
     )
-    return Script(payments=payments, members=_group(plan, "merchant", np.array([merchant])))
+    return Script(payments=payments, members=_group(plan, merchant=np.array([merchant])))
 
 
 def call_centre_agent(stage: Stage, plan: Plan) -> Script:
@@ -103,7 +103,7 @@ def call_centre_agent(stage: Stage, plan: Plan) -> Script:
         group=plan.ring,
         part=_LOOK_ALIKE,
     )
-    return Script(payments=payments, members=_group(plan, "device", desk))
+    return Script(payments=payments, members=_group(plan, device=desk))
 
 
 def corporate_card(stage: Stage, plan: Plan) -> Script:
@@ -128,7 +128,7 @@ def corporate_card(stage: Stage, plan: Plan) -> Script:
         card=np.full(len(plan.users), card[0]),
         device=stage.population.phone_at(plan.users, np.full(len(plan.users), plan.start)),
     )
-    return Script(payments=payments, links=links, members=_group(plan, "card", card))
+    return Script(payments=payments, links=links, members=_group(plan, card=card))
 
 
 LOOK_ALIKES: dict[str, tuple[Callable[[Stage, Plan], Script], tuple[int, int], tuple[float, float]]] = {
@@ -141,43 +141,48 @@ LOOK_ALIKES: dict[str, tuple[Callable[[Stage, Plan], Script], tuple[int, int], t
 }
 
 
-def living_groups(population: Population, *, start: int, stop: int) -> list[tuple[str, tuple[Member, ...]]]:
-    """Groups that need no script, each (class, members): families, flatmates, offices, campuses, kiosks, used
-    phones."""
-    groups: list[tuple[str, tuple[Member, ...]]] = []
-    for codes, device, name in (
-        (population.household, population.home_device, ""),
-        (population.workplace, population.work_device, "office"),
-        (population.kiosk, population.kiosk, "kiosk"),
+def living_groups(population: Population, *, first: int, start: int, stop: int) -> tuple[np.ndarray, Members]:
+    """Groups that need no script: families, flatmates, offices, campuses, kiosks, second-hand phones.
+
+    Returns their classes (groups,) text and their members; the groups are numbered from `first` on.
+    """
+    classes: list[np.ndarray] = []
+    members: list[Members] = []
+    for codes, device, names in (
+        (population.household, population.home_device, np.where(population.flatmates, "flatmates", "family")),
+        (population.workplace, population.work_device, np.where(population.campus, "campus", "office")),
+        (population.kiosk, population.kiosk, np.full(len(population), "kiosk")),
+        _used_phones(population, stop=stop),
     ):
-        order = np.argsort(codes, kind="stable")
-        order = order[codes[order] >= 0]
-        for users in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1):
-            if len(users) < 2:
-                continue
-            kind = name or ("flatmates" if population.flatmates[users[0]] else "family")
-            kind = "campus" if name == "office" and population.campus[users[0]] else kind
-            groups.append((kind, _everyone(users, device[users[0]], start=start, stop=stop)))
-    groups.extend(_used_phones(population, start=start, stop=stop))
-    return groups
+        users = _shared(codes)
+        if not len(users):
+            continue
+        _, leader, group = np.unique(codes[users], return_index=True, return_inverse=True)
+        owner = first + sum(map(len, classes)) + group
+        classes.append(names[users[leader]])
+        tool = device[users[leader]]
+        life = {"time": start, "until": stop}
+        everyone = {"entity_type": ENTITY_TYPES.index("user"), "role": ROLES.index("member")}
+        # A buyer of a second-hand phone stands in the rows after the population: see `_used_phones`.
+        members.append(frame(Members, owner=owner, code=users % len(population), **everyone, **life))
+        tools = {"entity_type": ENTITY_TYPES.index("device"), "role": ROLES.index("tool")}
+        whole = frame(Members, owner=owner[leader], code=tool, **tools, **life)
+        members.append(take(whole, tool >= 0))
+    return np.concatenate(classes), concat(Members, members)
 
 
-def _used_phones(population: Population, *, start: int, stop: int) -> list[tuple[str, tuple[Member, ...]]]:
-    buyers = np.flatnonzero((population.next_phone < len(population)) & (population.phone_change < stop))
-    sellers = population.next_phone[buyers]  # first phones have the code of their first owner
-    return [
-        ("resold_phone", _everyone(np.array([seller, buyer]), seller, start=start, stop=stop))
-        for seller, buyer in zip(sellers.tolist(), buyers.tolist(), strict=True)
-        if seller != buyer
-    ]
+def _used_phones(population: Population, *, stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """First owners in the first half of the rows, later owners in the second, by the phone that both have used."""
+    later = np.where(population.phone_change < stop, population.next_phone, -1)
+    phones = np.concatenate([population.phone, later])
+    return phones, phones, np.full(len(phones), "resold_phone")
 
 
-def _everyone(users: np.ndarray, device: int, *, start: int, stop: int) -> tuple[Member, ...]:
-    tools = members_of("device", np.array([device]), "tool", start=start, stop=stop)
-    return members_of("user", users, "member", start=start, stop=stop) + tools
+def _shared(codes: np.ndarray) -> np.ndarray:
+    """Rows whose code, other than MISSING, at least one other row has too."""
+    _, inverse, count = np.unique(codes, return_inverse=True, return_counts=True)
+    return np.flatnonzero((codes >= 0) & (count[inverse] > 1))
 
 
-def _group(plan: Plan, entity_type: str, tools: np.ndarray) -> tuple[Member, ...]:
-    return members_of("user", plan.users, "member", start=plan.start, stop=plan.stop) + members_of(
-        entity_type, tools, "tool", start=plan.start, stop=plan.stop
-    )
+def _group(plan: Plan, **tools: np.ndarray) -> Members:
+    return concat(Members, [members_of(plan, "member", user=plan.users), members_of(plan, "tool", **tools)])

@@ -11,12 +11,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from graphs.datasets.frames import CardLinks, Logins, Payments, Transfers, concat, empty
+from graphs.datasets.frames import (
+    ENTITY_TYPES,
+    ROLES,
+    CardLinks,
+    Logins,
+    Members,
+    Payments,
+    Transfers,
+    concat,
+    empty,
+    frame,
+)
 from graphs.datasets.population import CATEGORIES, ONLINE_REGION, Population
-from graphs.datasets.rhythm import DAY, HOUR, MINUTE, Rhythm
-
-ROLES = ("organiser", "mule", "victim", "insider", "tool", "member")
-ENTITY_TYPES = ("user", "device", "card", "merchant")
+from graphs.datasets.rhythm import MINUTE, Rhythm
 
 
 @dataclass(frozen=True)
@@ -61,17 +69,6 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Member:
-    """An entity's part in a ring or group, from `since` to `until` (µs UTC)."""
-
-    entity_type: str
-    code: int
-    role: str
-    since: int
-    until: int
-
-
-@dataclass(frozen=True)
 class Script:
     """What a plan did."""
 
@@ -79,7 +76,7 @@ class Script:
     transfers: Transfers = field(default_factory=lambda: empty(Transfers))
     logins: Logins = field(default_factory=lambda: empty(Logins))
     links: CardLinks = field(default_factory=lambda: empty(CardLinks))
-    members: tuple[Member, ...] = ()
+    members: Members = field(default_factory=lambda: empty(Members))
 
 
 @dataclass
@@ -147,6 +144,18 @@ class Stage:
             devices = np.where(bridge, self.rng.choice(others[0], len(devices)), devices)
         return devices.astype(np.int32)
 
+    def register(self, payments: Payments, *, share: float) -> CardLinks:
+        """A share of (user, card) pairs is registered on the device of their first use, shortly before it."""
+        pairs = np.unique(np.stack([payments.user, payments.card]), axis=1, return_index=True)[1]
+        chosen = pairs[self.rng.random(len(pairs)) < share]
+        return frame(
+            CardLinks,
+            time=payments.time[chosen] - self.pauses(len(chosen), minutes=30),
+            user=payments.user[chosen],
+            card=payments.card[chosen],
+            device=payments.device[chosen],
+        )
+
     def cells(self, members: int) -> np.ndarray:
         """Members into cells that share tools directly: (members,) int64 cell numbers, at least 2 to a
         cell."""
@@ -171,48 +180,41 @@ class Stage:
         return chosen
 
 
-def members_of(entity_type: str, codes: np.ndarray, role: str, *, start: int, stop: int) -> tuple[Member, ...]:
-    """Each distinct code once, MISSING left out."""
-    return tuple(Member(entity_type, int(code), role, start, stop) for code in np.unique(codes) if code >= 0)
+def members_of(plan: Plan, role: str, **codes: np.ndarray) -> Members:
+    """Entities of a ring or group in one role for its whole life, by type: `user=`, `device=`, `card=`, `merchant=`.
 
-
-def crew(plan: Plan) -> tuple[Member, ...]:
-    """The organiser and the mules of a plan."""
-    first, rest = plan.users[:1], plan.users[1:]
-    return members_of("user", first, "organiser", start=plan.start, stop=plan.stop) + members_of(
-        "user", rest, "mule", start=plan.start, stop=plan.stop
+    Each distinct code once, MISSING left out.
+    """
+    distinct = {name: np.unique(given[given >= 0]) for name, given in codes.items()}
+    kinds = [ENTITY_TYPES.index(name) for name in distinct]
+    return frame(
+        Members,
+        owner=plan.ring,
+        entity_type=np.repeat(kinds, [len(each) for each in distinct.values()]),
+        code=np.concatenate(list(distinct.values())),
+        role=ROLES.index(role),
+        time=plan.start,
+        until=plan.stop,
     )
 
 
+def crew(plan: Plan, *others: Members) -> Members:
+    """The organiser and the mules of a plan, and the others below them."""
+    organiser = members_of(plan, "organiser", user=plan.users[:1])
+    return concat(Members, [organiser, members_of(plan, "mule", user=plan.users[1:]), *others])
+
+
 def joined(scripts: Sequence[Script]) -> Script:
-    """Scripts of many schemes as one (without members, which belong to their own ring)."""
+    """Scripts of many schemes as one."""
     return Script(
         payments=concat(Payments, [script.payments for script in scripts]),
         transfers=concat(Transfers, [script.transfers for script in scripts]),
         logins=concat(Logins, [script.logins for script in scripts]),
         links=concat(CardLinks, [script.links for script in scripts]),
+        members=concat(Members, [script.members for script in scripts]),
     )
 
 
 def life_days(low: float, high: float, rng: np.random.Generator, *, evasion: Evasion, days: int) -> float:
     """A life span in days: stretched by evasion, at most half the world."""
     return float(min(rng.uniform(low, high) * evasion.stretch, days / 2))
-
-
-__all__ = [
-    "DAY",
-    "ENTITY_TYPES",
-    "EVASION",
-    "HOUR",
-    "MINUTE",
-    "ROLES",
-    "Evasion",
-    "Member",
-    "Plan",
-    "Script",
-    "Stage",
-    "crew",
-    "joined",
-    "life_days",
-    "members_of",
-]

@@ -32,10 +32,13 @@ from graphs.datasets.behaviours import (
 )
 from graphs.datasets.frames import (
     CHANNELS,
+    ENTITY_TYPES,
     KINDS,
     PARTS,
+    ROLES,
     CardLinks,
     Logins,
+    Members,
     Payments,
     Transfers,
     concat,
@@ -46,7 +49,7 @@ from graphs.datasets.lone_fraud import stolen_cards
 from graphs.datasets.look_alikes import LOOK_ALIKES, living_groups
 from graphs.datasets.population import CATEGORIES, Accounts, Population, populate
 from graphs.datasets.rhythm import DAY, HOUR, rhythms
-from graphs.datasets.staging import EVASION, Member, Plan, Script, Stage, joined, life_days
+from graphs.datasets.staging import EVASION, Plan, Script, Stage, joined, life_days
 from graphs.datasets.tokens import tokens
 from graphs.datasets.writing import TableWriter, timestamps, words
 from graphs.errors import ConfigError
@@ -173,8 +176,8 @@ def make_world(spec: WorldSpec, folder: Path) -> WorldSummary:
     ring_scripts = [ARCHETYPES[plan.archetype].play(stage, plan) for plan in plans]
     look_alikes = _plan_look_alikes(stage, spec)
     group_scripts = [LOOK_ALIKES[plan.archetype][0](stage, plan) for plan in look_alikes]
-    lone = Script(payments=_lone(stage, spec))
-    population = _sell_ring_phones(rng, stage, plans, ring_scripts)
+    lone = _lone(stage, spec)
+    population = _sell_ring_phones(rng, stage, ring_scripts)
 
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -182,11 +185,10 @@ def make_world(spec: WorldSpec, folder: Path) -> WorldSummary:
     played = joined([*ring_scripts, *group_scripts, lone])
     rows, truth = _write_events(rng, spec, population, stage, played, unfinished)
     _write_entities(rng, spec, population, unfinished)
-    groups = [(p.archetype, s.members) for p, s in zip(look_alikes, group_scripts, strict=True)]
-    groups += living_groups(population, start=spec.start_time, stop=spec.stop_time)
-    _write_truth(spec, plans, ring_scripts, groups, truth, unfinished)
+    groups = _write_groups(spec, population, look_alikes, group_scripts, unfinished)
+    _write_rings(spec, plans, ring_scripts, truth, unfinished)
     fraud = {kind: _count(truth, kind) for kind in ("payment", "transfer")}
-    summary = WorldSummary(folder, rows, len(plans), len(groups), fraud["payment"], fraud["transfer"])
+    summary = WorldSummary(folder, rows, len(plans), groups, fraud["payment"], fraud["transfer"])
     facts = {"spec": asdict(spec), **{k: v for k, v in asdict(summary).items() if k != "folder"}}
     (unfinished / SUMMARY_FILE).write_text(json.dumps(facts, indent=2) + "\n")
     _move_into_place(unfinished, folder)
@@ -273,27 +275,21 @@ def _acquaintances(stage: Stage, name: str, count: int, *, time: int) -> np.ndar
     return chosen[population.active(chosen, np.array(time))][:count].astype(np.int32)
 
 
-def _lone(stage: Stage, spec: WorldSpec) -> Payments:
+def _lone(stage: Stage, spec: WorldSpec) -> Script:
     count = int(spec.lone_fraud_share * spec.payments)
-    return stolen_cards(stage, payments=count, start=spec.start_time, stop=spec.stop_time)
+    return stolen_cards(stage, about=count, start=spec.start_time, stop=spec.stop_time)
 
 
-def _sell_ring_phones(rng: np.random.Generator, stage: Stage, plans: list[Plan], scripts: list[Script]) -> Population:
+def _sell_ring_phones(rng: np.random.Generator, stage: Stage, scripts: list[Script]) -> Population:
     """A third of the ring's own devices end as second-hand phones of honest people, who then look
     connected."""
     population = stage.population
-    sold = [
-        (member.code, member.until)
-        for script in scripts
-        for member in script.members
-        if member.entity_type == "device" and member.code >= population.device_count and rng.random() < 0.33
-    ]
-    devices = np.array([code for code, _ in sold], dtype=np.int32)
-    times = np.array([until for _, until in sold], dtype=np.int64) + (rng.exponential(6, len(sold)) * DAY).astype(
-        np.int64
-    )
-    buyers = rng.choice(stage.honest, len(sold), replace=False)
-    return population.with_used_phones(devices, buyers, times)
+    tools = concat(Members, [script.members for script in scripts])
+    own = (tools.entity_type == ENTITY_TYPES.index("device")) & (tools.code >= population.device_count)
+    sold = take(tools, own & (rng.random(len(own)) < 0.33))
+    times = sold.until + (rng.exponential(6, len(sold.code)) * DAY).astype(np.int64)
+    buyers = rng.choice(stage.honest, len(sold.code), replace=False)
+    return population.with_used_phones(sold.code, buyers, times)
 
 
 def _write_events(
@@ -315,7 +311,7 @@ def _write_events(
     payments.add(scripted)
     transfers.add(played.transfers)
     logins.add(concat(Logins, [played.logins, logins_of(rng, played.payments, played.transfers)]))
-    links.add(concat(CardLinks, [played.links, card_registrations(population)]))
+    links.add(concat(CardLinks, [played.links, card_registrations(rng, population)]))
 
     share = sum(
         population.rate[of] @ (curve.mass_at(population.leave[of]) - curve.mass_at(population.join[of])).clip(0)
@@ -500,14 +496,24 @@ def _write_entities(rng: np.random.Generator, spec: WorldSpec, population: Popul
     pq.write_table(table, folder / "merchants.parquet", compression="zstd")
 
 
-def _write_truth(
-    spec: WorldSpec,
-    plans: list[Plan],
-    scripts: list[Script],
-    groups: list[tuple[str, tuple[Member, ...]]],
-    events: list[pa.Table],
-    folder: Path,
+def _write_groups(
+    spec: WorldSpec, population: Population, plans: list[Plan], scripts: list[Script], folder: Path
+) -> int:
+    """truth/groups: one row per member of every innocent group; returns how many groups there are."""
+    acted = np.array([plan.archetype for plan in plans], dtype=np.str_)
+    lived, members = living_groups(population, first=len(plans), start=spec.start_time, stop=spec.stop_time)
+    classes = np.concatenate([acted, lived])
+    members = concat(Members, [*(script.members for script in scripts), members])
+    table = _member_table(members, "g", "group_id", seed=spec.seed)
+    table = table.add_column(1, "class", pa.array(classes[members.owner], pa.string()))
+    pq.write_table(table, folder / "truth" / "groups.parquet", compression="zstd")
+    return len(classes)
+
+
+def _write_rings(
+    spec: WorldSpec, plans: list[Plan], scripts: list[Script], events: list[pa.Table], folder: Path
 ) -> None:
+    """truth/rings, truth/members (one row per entity and role) and truth/payments (all that is not ordinary)."""
     rings = np.arange(len(plans))
     inside = [take(s.payments, s.payments.time < spec.stop_time) for s in scripts]
     sent = [take(s.transfers, s.transfers.time < spec.stop_time) for s in scripts]
@@ -525,30 +531,25 @@ def _write_truth(
         }
     )
     pq.write_table(table, folder / "truth" / "rings.parquet", compression="zstd")
-    members = [(ring, member) for ring, script in enumerate(scripts) for member in script.members]
-    pq.write_table(_member_table(members, "r", spec.seed), folder / "truth" / "members.parquet", compression="zstd")
-    belonging = [(group, member) for group, (_, whole) in enumerate(groups) for member in whole]
-    classes = pa.array([groups[group][0] for group, _ in belonging], pa.string())
-    table = _member_table(belonging, "g", spec.seed).add_column(1, "class", classes)
-    pq.write_table(table, folder / "truth" / "groups.parquet", compression="zstd")
+    members = concat(Members, [script.members for script in scripts])
+    table = _member_table(members, "r", "ring_id", seed=spec.seed)
+    pq.write_table(table, folder / "truth" / "members.parquet", compression="zstd")
     pq.write_table(pa.concat_tables(events), folder / "truth" / "payments.parquet", compression="zstd")
 
 
-def _member_table(members: list[tuple[int, Member]], letter: str, seed: int) -> pa.Table:
-    kinds = np.array([member.entity_type for _, member in members], dtype="U8")
-    codes = np.array([member.code for _, member in members], dtype=np.int64)
-    ids = np.empty(len(members), dtype=object)
-    for kind, first in _LETTER.items():
-        ids[kinds == kind] = tokens(first, codes[kinds == kind], seed=seed).to_numpy(zero_copy_only=False)
-    owner = np.array([owner for owner, _ in members], dtype=np.int64)
+def _member_table(members: Members, letter: str, owner: str, *, seed: int) -> pa.Table:
+    ids = np.empty(len(members.code), dtype=object)
+    for kind, name in enumerate(ENTITY_TYPES):
+        rows = members.entity_type == kind
+        ids[rows] = tokens(_LETTER[name], members.code[rows], seed=seed).to_numpy(zero_copy_only=False)
     return pa.table(
         {
-            "ring_id" if letter == "r" else "group_id": tokens(letter, owner, seed=seed),
-            "entity_type": pa.array(kinds, pa.string()),
+            owner: tokens(letter, members.owner, seed=seed),
+            "entity_type": words(ENTITY_TYPES, members.entity_type),
             "entity_id": pa.array(ids, pa.string()),
-            "role": pa.array([member.role for _, member in members], pa.string()),
-            "since": timestamps(np.array([member.since for _, member in members], dtype=np.int64)),
-            "until": timestamps(np.array([member.until for _, member in members], dtype=np.int64)),
+            "role": words(ROLES, members.role),
+            "since": timestamps(members.time),
+            "until": timestamps(members.until),
         }
     )
 
