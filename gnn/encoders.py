@@ -15,6 +15,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
+from gnn.rowwise import RowLinear
 from graphs.attributes import attributes_as_of
 from graphs.events import MICROSECONDS_PER_DAY, MISSING, Categorical, EventLog
 
@@ -187,10 +188,10 @@ class EventEncoder(nn.Module):
         bins = space.edges.shape[1]
         inputs = len(space.names) * (1 + (bins + 1 if bins else 0)) + sum(widths)
         self.layers = nn.Sequential(
-            nn.Linear(max(inputs, 1), width),
+            RowLinear(max(inputs, 1), width),
             nn.ReLU(),
             nn.Dropout(dropout),
-            nn.Linear(width, width),
+            RowLinear(width, width),
             nn.ReLU(),
         )
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from gnn.aggregate import aggregate
 from gnn.encoders import EventEncoder, FeatureSpace
+from gnn.rowwise import RowLinear
 from graphs.errors import ConfigError
 
 
@@ -59,10 +60,10 @@ class WindowState(nn.Module):
 
     def __init__(self, width: int, slots: int, edge_width: int, *, attention: bool = False) -> None:
         super().__init__()
-        self.project = nn.Linear(width, width)
+        self.project = RowLinear(width, width)
         self.weight = nn.Parameter(torch.empty(slots, edge_width, width))
         nn.init.normal_(self.weight, std=edge_width**-0.5)
-        self.attention = nn.Linear(width, 4) if attention else None
+        self.attention = RowLinear(width, 4) if attention else None
 
     def forward(self, sources: Tensor, index: Tensor, edges: Tensor) -> Tensor:
         projected = self.project(sources)
@@ -77,8 +78,9 @@ class WindowState(nn.Module):
         there = (index >= 0).unsqueeze(-1)
         messages = projected[index.clamp_min(0).long()] + torch.einsum("nskc,sch->nskh", edges, self.weight)
         messages = torch.relu(messages).masked_fill(~there, 0.0)
-        weights = self.attention(messages).masked_fill(~there, -1e9).softmax(2)
         n, slots, k, width = messages.shape
+        said = self.attention(messages.reshape(-1, width)).view(n, slots, k, 4)
+        weights = said.masked_fill(~there, -1e9).softmax(2)
         heads = messages.view(n, slots, k, 4, width // 4) * weights.unsqueeze(-1)
         return torch.cat([heads.sum(2).flatten(2), messages.amax(2)], -1)
 
@@ -92,10 +94,10 @@ class SageLayer(nn.Module):
         super().__init__()
         self.state = WindowState(width, slots, edge_width, attention=attention)
         self.update = nn.Sequential(
-            nn.Linear(width + slots * 2 * width, width),
+            RowLinear(width + slots * 2 * width, width),
             nn.ReLU(),
             nn.Dropout(dropout),
-            nn.Linear(width, width),
+            RowLinear(width, width),
         )
         self.norm = nn.LayerNorm(width)
 
@@ -109,7 +111,7 @@ class Head(nn.Module):
 
     def __init__(self, inputs: int, width: int, *, dropout: float = 0.0) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, 1))
+        self.layers = nn.Sequential(RowLinear(inputs, width), nn.ReLU(), nn.Dropout(dropout), RowLinear(width, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x).squeeze(-1)
@@ -117,7 +119,7 @@ class Head(nn.Module):
     def start_at(self, rate: float) -> None:
         """Set the output bias to the log-odds of `rate`."""
         last = self.layers[-1]
-        assert isinstance(last, nn.Linear)
+        assert isinstance(last, RowLinear)
         with torch.no_grad():
             last.bias.fill_(float(torch.logit(torch.tensor(min(max(rate, 1e-6), 1 - 1e-6)))))
 
