@@ -5,6 +5,7 @@ They tie packages together and write one folder each; what they do is told in th
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from graphs.datasets.world import WorldSpec
 from graphs.datasets.world import make_world as write_world
+from graphs.events import EventLog
 from graphs.ingest import ingest as read_tables
 from graphs.schema import DataSchema
 from graphs.store import fingerprint, save_log
@@ -29,18 +31,28 @@ def make_world(*, world: WorldSpec, output: str) -> Path:
 
 
 def ingest(*, data: Mapping[str, Any], output: str) -> Path:
-    """Read and validate the tables of `data`; write the event log and the validation report into `output`."""
-    ingested = read_tables(DataSchema.from_config(dict(data)))
-    folder = Path(output)
-    save_log(ingested.log, folder / "log")
-    log.info("%d events, data fingerprint %s", len(ingested.log), fingerprint(ingested.log))
-    return folder
+    """Read and validate the tables of `data`; write the event log and validation.json into `output`."""
+    events = _read(data, Path(output))
+    save_log(events, Path(output) / "log")
+    log.info("data fingerprint %s", fingerprint(events))
+    return Path(output)
 
 
 def build_graph(*, data: Mapping[str, Any], output: str) -> Path:
     """Ingest the tables of `data` and write their temporal graph into `output` as memory-mapped arrays."""
-    ingested = read_tables(DataSchema.from_config(dict(data)))
-    graph = TemporalGraph.build(ingested.log)
+    graph = TemporalGraph.build(_read(data, Path(output)))
     graph.save(Path(output) / "graph")
-    log.info("graph of %d events", len(graph.log))
+    links = sum(len(timeline.events) for timeline in graph.timelines.values())
+    log.info("graph of %d events and %d links to entities", len(graph.log), links)
     return Path(output)
+
+
+def _read(data: Mapping[str, Any], folder: Path) -> EventLog:
+    """The event log of `data`, with what was doubtful told on the console and kept in validation.json."""
+    ingested = read_tables(DataSchema.from_config(data))
+    for line in str(ingested.report).splitlines():
+        log.info("%s", line)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(ingested.report.to_json(), indent=2, ensure_ascii=False)
+    (folder / "validation.json").write_text(f"{text}\n", encoding="utf-8")
+    return ingested.log
