@@ -1,0 +1,60 @@
+"""Encoding: fitted once on the past, open to what is new, blind to the order of columns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from gnn.encoders import ABSENT, UNSEEN, Columns, EventEncoder, FeatureSpace
+from graphs.events import Categorical
+
+CHANNEL = Categorical(np.array([0, 0, 1, 2, -1], np.int32), pa.array(["web", "app", "kiosk"]))
+COLUMNS = Columns(("amount", "age"), np.array([[1, 10], [2, np.nan], [3, 30], [4, 40], [5, 50]], np.float32), {"channel": CHANNEL})
+PAST = np.array([True, True, True, False, False])
+
+
+def space(bins: int = 0) -> FeatureSpace:
+    return FeatureSpace.fit(COLUMNS, PAST, bins=bins, min_count=1)
+
+
+def test_unseen_and_absent_categories_have_codes_of_their_own() -> None:
+    assert space().vocabularies == {"channel": ("app", "web")}
+    assert space().codes(COLUMNS)[:, 0].tolist() == [3, 3, 2, UNSEEN, ABSENT]
+
+
+def test_unseen_categories_are_counted() -> None:
+    assert space().unseen(COLUMNS) == {"channel": 1}
+
+
+def test_missing_numbers_become_the_centre() -> None:
+    assert space().numeric(COLUMNS)[1, 1] == 0
+
+
+def test_the_order_of_columns_does_not_matter() -> None:
+    turned = replace(COLUMNS, names=("age", "amount"), numeric=COLUMNS.numeric[:, ::-1])
+    np.testing.assert_array_equal(space().numeric(COLUMNS), space().numeric(turned))
+
+
+def test_what_is_fitted_does_not_depend_on_later_rows() -> None:
+    later = replace(COLUMNS, numeric=np.where(PAST[:, None], COLUMNS.numeric, 1e6))
+    np.testing.assert_array_equal(FeatureSpace.fit(later, PAST, min_count=1).centre, space().centre)
+
+
+def test_rare_categories_share_the_unseen_code() -> None:
+    assert FeatureSpace.fit(COLUMNS, PAST, min_count=2).vocabularies == {"channel": ("web",)}
+
+
+def test_the_piecewise_encoding_tells_where_a_number_stands() -> None:
+    encoder = EventEncoder(space(bins=3), 8)
+    numeric = torch.from_numpy(space(bins=3).numeric(COLUMNS))
+    assert encoder(numeric, torch.from_numpy(space().codes(COLUMNS))).shape == (5, 8)
+
+
+def test_an_event_without_any_column_can_be_encoded() -> None:
+    bare = Columns((), np.zeros((2, 0), np.float32), {})
+    fitted = FeatureSpace.fit(bare, np.array([True, True]))
+    out = EventEncoder(fitted, 8)(torch.from_numpy(fitted.numeric(bare)), torch.from_numpy(fitted.codes(bare)))
+    assert torch.isfinite(out).all()

@@ -1,0 +1,64 @@
+"""Questions about entities, by hand: who is asked, when, and what was known of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from gnn.node_task import NodeExamples, NodeTask
+from graphs.errors import ConfigError
+from graphs.events import EventLog, Role
+
+DAY = 86_400_000_000
+
+
+@pytest.fixture
+def log(log_from_rows: Callable[..., EventLog]) -> EventLog:
+    """u0 pays on day 0 (clean, known day 2), u1 on day 1 (fraud, known day 5), u0 again on day 6 (open until 20)."""
+    rows = [
+        {"id": "a", "type": "payment", "time": 0 * DAY, "user": "u0", "label": 0, "label_known": 2 * DAY},
+        {"id": "b", "type": "payment", "time": 1 * DAY, "user": "u1", "label": 1, "label_known": 5 * DAY},
+        {"id": "c", "type": "payment", "time": 6 * DAY, "user": "u0", "label": 1, "label_known": 20 * DAY},
+    ]
+    return log_from_rows(rows, roles=(Role("user", "user"),), event_types=("payment",))
+
+
+def told(examples: NodeExamples) -> list[tuple[int, int, float]]:
+    days = (examples.questions.as_of // DAY).tolist()
+    return list(zip(days, examples.questions.entity.tolist(), examples.label.tolist(), strict=True))
+
+
+def test_entities_with_events_in_the_window_are_asked_about(log: EventLog) -> None:
+    task = NodeTask("user", every_days=3, active_days=3)
+    assert told(task.examples(log, 0, 9 * DAY)) == [(3, 0, 0.0), (3, 1, 1.0), (9, 0, 1.0)]
+
+
+def test_an_answer_nobody_knows_yet_is_left_out(log: EventLog) -> None:
+    task = NodeTask("user", every_days=3, active_days=3)
+    assert told(task.examples(log, 0, 9 * DAY, known_by=9 * DAY)) == [(3, 0, 0.0), (3, 1, 1.0)]
+
+
+def test_fraud_that_is_known_later_is_not_known_now(log: EventLog) -> None:
+    task = NodeTask("user", every_days=3, active_days=3)
+    assert told(task.examples(log, 0, 3 * DAY, known_by=4 * DAY)) == [(3, 0, 0.0)]
+
+
+def test_new_entities_only(log: EventLog) -> None:
+    task = NodeTask("user", every_days=9, active_days=8.5, new_only=True)
+    assert told(task.examples(log, 0, 9 * DAY)) == [(9, 1, 1.0)]
+
+
+def test_the_horizon_looks_ahead_of_the_snapshot(log: EventLog) -> None:
+    task = NodeTask("user", every_days=4, active_days=4, horizon_days=3)
+    assert (4, 0, 1.0) in told(task.examples(log, 0, 4 * DAY))
+
+
+def test_a_type_without_a_role_is_named(log: EventLog) -> None:
+    with pytest.raises(ConfigError, match="no role of type 'ip'"):
+        NodeTask("ip").examples(log, 0, DAY)
+
+
+def test_a_missing_entity_label_is_named(log: EventLog) -> None:
+    with pytest.raises(ConfigError, match="has no label"):
+        NodeTask("user", answer="entity").examples(log, 0, 9 * DAY)

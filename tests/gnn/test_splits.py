@@ -1,0 +1,78 @@
+"""Splits by hand: what is fitted, what chooses, what judges, and which labels stay hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from gnn.splits import RandomSplit, TimeSplit, hide_labels, instant
+from graphs.errors import ConfigError
+from graphs.events import NEVER, EventLog, Role
+
+DAY = 86_400_000_000
+
+
+@pytest.fixture
+def ten_days(log_from_rows: Callable[..., EventLog]) -> EventLog:
+    """One payment a day from 2025-01-01, each label known three days later."""
+    start = instant("2025-01-01")
+    rows = [
+        {"id": f"p{d}", "type": "payment", "time": start + d * DAY, "label": d % 2, "label_known": start + (d + 3) * DAY}
+        for d in range(10)
+    ]
+    return log_from_rows(rows, roles=(Role("user", "user"),), event_types=("payment",))
+
+
+def days(mask: np.ndarray) -> list[int]:
+    return np.flatnonzero(mask).tolist()
+
+
+def test_the_label_delay_stands_between_the_parts(ten_days: EventLog) -> None:
+    split = TimeSplit(valid_from="2025-01-05", test_from="2025-01-09").apply(ten_days)
+    assert days(split.fit) == [0, 1]
+    assert days(split.valid) == [4, 5]
+    assert days(split.refit) == [0, 1, 2, 3, 4, 5]
+    assert days(split.test) == [8, 9]
+
+
+def test_labels_that_stop_coming_are_hidden_from_each_part(ten_days: EventLog) -> None:
+    split = TimeSplit(valid_from="2025-01-05", test_from="2025-01-09", labels_stop=True).apply(ten_days)
+    assert days(split.fit_hidden) == [2, 3, 4, 5, 6, 7, 8, 9]
+    assert days(split.refit_hidden) == [6, 7, 8, 9]
+
+
+def test_hidden_labels_are_never_known(ten_days: EventLog) -> None:
+    hidden = hide_labels(ten_days, np.arange(10) == 4)
+    assert days(hidden.label_known_time == NEVER) == [4]
+
+
+def test_without_validation_the_epochs_are_fixed(ten_days: EventLog) -> None:
+    split = TimeSplit(test_from="2025-01-09", valid_share=0).apply(ten_days)
+    assert not split.has_validation
+    assert days(split.refit) == [0, 1, 2, 3, 4, 5]
+
+
+def test_an_empty_part_is_named(ten_days: EventLog) -> None:
+    with pytest.raises(ConfigError, match="the fit part is empty"):
+        TimeSplit(valid_from="2025-01-02", test_from="2025-01-09").apply(ten_days)
+
+
+def test_cuts_out_of_order_are_refused() -> None:
+    with pytest.raises(ConfigError, match="order of time"):
+        TimeSplit(valid_from="2025-01-09", test_from="2025-01-05")
+
+
+def test_a_random_split_hides_the_labels_it_judges_on(random_log: Callable[..., EventLog]) -> None:
+    log = random_log(1, 400)
+    split = RandomSplit(test_share=0.3).apply(log)
+    assert split.test.sum() > 20
+    assert (split.refit_hidden[split.test]).all()
+    assert not split.refit_hidden[split.refit].any()
+
+
+@pytest.mark.parametrize("text", ["2025-13-01", "yesterday", ""])
+def test_what_is_no_instant_is_said_so(text: str) -> None:
+    with pytest.raises(ConfigError, match="ISO date"):
+        instant(text)

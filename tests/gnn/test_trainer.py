@@ -1,0 +1,107 @@
+"""Training: repeatable to the bit, resumable after a kill, sane without positives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gnn.blocks import NetworkInputs
+from gnn.bundle import EVENTS, build_network
+from gnn.encoders import FeatureSpace, event_columns
+from gnn.temporal_sage import SageSpec, TemporalSage
+from gnn.trainer import EventTarget, Fitted, TrainerSpec, event_loss, fit
+from graphs.errors import ConfigError
+from graphs.events import EventLog
+from graphs.temporal_graph import TemporalGraph
+
+SPEC = TrainerSpec(epochs=4, block=40, patience=10, threads=1)
+
+
+@dataclass
+class Setting:
+    network: TemporalSage
+    inputs: NetworkInputs
+    target: EventTarget
+
+    def fit(self, spec: TrainerSpec = SPEC, **options: object) -> Fitted:
+        return fit(self.network, self.inputs, spec, seed=3, events=self.target, **options)  # type: ignore[arg-type]
+
+    @property
+    def weights(self) -> dict[str, torch.Tensor]:
+        return self.network.state_dict()
+
+
+@pytest.fixture
+def setting(random_log: Callable[..., EventLog]) -> Callable[[], Setting]:
+    def make() -> Setting:
+        log = random_log(5, 160)
+        graph = TemporalGraph.build(log)
+        columns = event_columns(log)
+        space = FeatureSpace.fit(columns, np.arange(len(log)), min_count=1)
+        torch.manual_seed(0)
+        network = build_network(SageSpec(width=8, k=4), {EVENTS: space}, log.roles, log.event_types)
+        labelled = log.label >= 0
+        early = np.arange(len(log)) < 110
+        label = torch.from_numpy((log.label == 1).astype(np.float32))
+        target = EventTarget(label, labelled & early, labelled & ~early)
+        return Setting(network, NetworkInputs.of(graph, space, columns, k=4), target)
+
+    return make
+
+
+def test_the_same_seed_gives_the_same_weights_bit_for_bit(setting: Callable[[], Setting]) -> None:
+    one, two = setting(), setting()
+    assert one.fit().history[-1].loss == two.fit().history[-1].loss
+    assert all(torch.equal(value, two.weights[name]) for name, value in one.weights.items())
+
+
+def test_training_lowers_the_loss(setting: Callable[[], Setting]) -> None:
+    history = setting().fit(TrainerSpec(epochs=30, block=40, patience=40, lr=1e-2, threads=1)).history
+    assert history[-1].loss < 0.8 * history[0].loss
+
+
+def test_a_killed_run_goes_on_and_ends_where_it_would_have(setting: Callable[[], Setting], tmp_path: Path) -> None:
+    whole, killed, resumed = setting(), setting(), setting()
+    whole.fit()
+
+    def kill(record: object) -> None:
+        if getattr(record, "epoch", 0) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        killed.fit(checkpoint=tmp_path / "run.safetensors", on_epoch=kill)
+    resumed.fit(checkpoint=tmp_path / "run.safetensors")
+    assert all(torch.equal(value, resumed.weights[name]) for name, value in whole.weights.items())
+
+
+def test_the_refit_runs_just_as_long_as_told(setting: Callable[[], Setting]) -> None:
+    assert len(setting().fit(epochs=2).history) == 2
+
+
+def test_blocks_without_positives_give_a_finite_loss() -> None:
+    loss = event_loss(torch.tensor([40.0, -60.0]), torch.zeros(2), 5.0, 2.0)
+    assert torch.isfinite(loss)
+
+
+def test_training_on_one_class_stays_finite(setting: Callable[[], Setting]) -> None:
+    clean = setting()
+    clean.target = EventTarget(torch.zeros_like(clean.target.label), clean.target.fit, clean.target.valid)
+    history = clean.fit().history
+    assert all(np.isfinite(record.loss) for record in history)
+    assert history[0].valid_ap is None
+
+
+def test_labels_may_be_hidden_while_training(setting: Callable[[], Setting]) -> None:
+    lagged = setting().fit(TrainerSpec(epochs=2, block=40, label_lag=1.0, threads=1))
+    assert lagged.history[-1].loss != setting().fit(TrainerSpec(epochs=2, block=40, threads=1)).history[-1].loss
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": -3}, {"lr": 0.0}, {"block": 0}, {"clip": -1.0}])
+def test_values_out_of_range_are_named(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=f"trainer.{next(iter(wrong))}"):
+        TrainerSpec(**wrong)  # type: ignore[arg-type]
