@@ -1,0 +1,634 @@
+"""Tables to an `EventLog`: read everything, tell all faults at once, then put the rows in canonical order.
+
+    tables → typed columns → faults settled → labels from elsewhere → one row per id → order → codes
+
+Nothing a user's file can hold ends in anything but a value, a rejected row with its reason, or a DataError.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numba import njit
+
+from graphs.errors import DataError, Fault, NotFoundError
+from graphs.events import (
+    MISSING,
+    NEVER,
+    UNLABELLED,
+    Categorical,
+    EntityAttributes,
+    EntityLabels,
+    EventLog,
+    Role,
+)
+from graphs.readers import read_blocks
+from graphs.report import Findings, TableSummary, ValidationReport, shown_time
+from graphs.schema import DataSchema, EntityTable, EventTable, feature_names
+from graphs.tables import (
+    AMOUNT,
+    KNOWN_TIME,
+    LABEL,
+    LABEL_KNOWN,
+    TIME,
+    Columns,
+    Field,
+    merge_keys,
+    read_entity_table,
+    read_event_table,
+    read_label_source,
+)
+
+log = logging.getLogger(__name__)
+
+SHOWN_CONFLICTS = 10
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """The events, and what there is to say about the tables they came from."""
+
+    log: EventLog
+    report: ValidationReport
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A table's rows after some have gone, and how many went where."""
+
+    columns: Columns
+    read: int
+    rejected: int = 0
+    dropped: int = 0
+    exact_duplicates: int = 0
+    replaced: int = 0
+
+
+def ingest(schema: DataSchema) -> Ingested:
+    """Read and validate the tables of `schema`.
+
+    Raises NotFoundError if files are missing, else DataError with every fault there is. With a quarantine folder,
+    rows at fault are written there with their reasons and left out instead, as long as they are few.
+    """
+    findings = Findings()
+    events = [read_event_table(table, schema, findings) for table in schema.events]
+    entities = [read_entity_table(table, schema, findings) for table in schema.entities]
+    events = [
+        _with_labels(columns, table, schema, findings) for columns, table in zip(events, schema.events, strict=True)
+    ]
+    entities = [
+        _with_labels(columns, table, schema, findings) for columns, table in zip(entities, schema.entities, strict=True)
+    ]
+    quarantining = _settle(findings, schema)
+    kept_events = [_event_rows(columns, table, findings) for columns, table in zip(events, schema.events, strict=True)]
+    kept_entities = [
+        _entity_rows(columns, table, findings) for columns, table in zip(entities, schema.entities, strict=True)
+    ]
+    if findings.file_faults:
+        raise DataError(findings.file_faults)
+    made = _assemble([kept.columns for kept in kept_events], [kept.columns for kept in kept_entities], schema)
+    files = _write_quarantine([*events, *entities], findings, schema) if quarantining else ()
+    report = ValidationReport(
+        tables=(
+            *(_summarise(kept, "events") for kept in kept_events),
+            *(_summarise(kept, "entities") for kept in kept_entities),
+        ),
+        entities={name: len(ids) for name, ids in made.entity_ids.items()},
+        warnings=findings.warnings,
+        rejected=findings.row_faults,
+        quarantine=files,
+    )
+    for line in str(report).splitlines():
+        log.info("%s", line)
+    return Ingested(made, report)
+
+
+def _settle(findings: Findings, schema: DataSchema) -> bool:
+    """Raise what cannot be passed over; True if rows are to be rejected."""
+    if findings.missing_files:
+        raise NotFoundError("\n".join(findings.missing_files))
+    faults = (*findings.file_faults, *findings.row_faults)
+    if findings.file_faults or (faults and schema.quarantine is None):
+        raise DataError(faults)
+    rejects = sum(len(np.unique(np.concatenate([rows for rows, _ in found]))) for found in findings.rejects.values())
+    if rejects > schema.max_rejects:
+        limit = Fault(
+            "max-rejects", "all tables", None, f"{rejects:,} rows would be rejected, {schema.max_rejects:,} may be",
+            "Mend the faults, or raise data.max_rejects.",
+        )  # fmt: skip
+        raise DataError((*faults, limit))
+    return rejects > 0
+
+
+# ---------------------------------------------------------------------------------- labels from elsewhere
+
+
+def _with_labels(columns: Columns, table: EventTable | EntityTable, schema: DataSchema, findings: Findings) -> Columns:
+    """`columns` with the labels that another table holds for them, if the schema says so."""
+    label = table.label
+    if label is None or label.source is None or LABEL not in columns.arrays:
+        return columns
+    kind = "events" if isinstance(table, EventTable) else "entities"
+    source = read_label_source(label, schema, findings, f"data.{kind}.{table.name}.label")
+    if ("role", "") not in source.keys:
+        return columns
+    keys = source.keys["role", ""]
+    verdicts = _one_verdict_each(source, keys, findings)
+    found = np.full(len(columns), MISSING)
+    if isinstance(table, EventTable):
+        assert columns.ids is not None
+        found = pc.fill_null(pc.index_in(columns.ids, value_set=keys.values), MISSING).to_numpy(zero_copy_only=False)
+    else:
+        own = columns.keys["role", ""]
+        at = pc.fill_null(pc.index_in(own.values, value_set=keys.values), MISSING).to_numpy(zero_copy_only=False)
+        found = np.append(at, MISSING)[own.codes]
+    absent = 0 if label.absent == "negative" else UNLABELLED
+    labels = np.append(verdicts, absent)[found].astype(np.int8)
+    unmatched = len(verdicts) - len(np.unique(found[found != MISSING]))
+    if unmatched:
+        log.info("%s: %d of the %d ids in %s are not in this table", table.name, unmatched, len(verdicts), label.source)
+    return replace(columns, arrays=columns.arrays | {LABEL: labels})
+
+
+def _one_verdict_each(source: Columns, keys: Categorical, findings: Findings) -> np.ndarray:
+    """(distinct ids,) int8. Rows of one id that contradict each other are a fault."""
+    label = source.arrays[LABEL]
+    usable = (keys.codes != MISSING) & (label != UNLABELLED)
+    votes = [np.bincount(keys.codes[usable & (label == verdict)], minlength=len(keys.values)) > 0 for verdict in (0, 1)]
+    torn = np.flatnonzero(votes[0] & votes[1])
+    if len(torn):
+        rows = source.row[np.isin(keys.codes, torn)]
+        findings.file_fault(
+            "label-conflict",
+            source.files[0],
+            source.columns[LABEL],
+            "ids with a positive and a negative label",
+            "Keep one verdict per id.",
+            rows=rows[:5],
+            count=len(rows),
+            values=[keys.values[int(code)].as_py() for code in torn[:5]],
+        )
+    return np.where(votes[1], 1, np.where(votes[0], 0, UNLABELLED)).astype(np.int8)
+
+
+# ------------------------------------------------------------------------------------------ rows to keep
+
+
+def _event_rows(columns: Columns, table: EventTable, findings: Findings) -> _Kept:
+    kept = _without_faulty(columns, findings)
+    if kept.columns.ids is None:
+        return replace(kept, columns=replace(kept.columns, ids=_made_ids(kept.columns)))
+    ids = kept.columns.ids.dictionary_encode()
+    return _one_row_each(kept, ids.indices.to_numpy(), ids.dictionary, table, findings)
+
+
+def _entity_rows(columns: Columns, table: EntityTable, findings: Findings) -> _Kept:
+    """One row per entity and known time; the labels of all rows of an entity must agree."""
+    kept = _without_faulty(columns, findings)
+    columns = kept.columns
+    if ("role", "") not in columns.keys:
+        return kept
+    keys = columns.keys["role", ""]
+    versions, group = np.unique(np.stack([keys.codes, columns.arrays[KNOWN_TIME]]), axis=1, return_inverse=True)
+    names = keys.values.take(pa.array(versions[0]))
+    kept = _one_row_each(kept, group.ravel(), names, table, findings)
+    if LABEL in kept.columns.arrays:
+        _one_verdict_each(kept.columns, kept.columns.keys["role", ""], findings)
+    return kept
+
+
+def _without_faulty(columns: Columns, findings: Findings) -> _Kept:
+    """Without the rows at fault and those whose label has them dropped."""
+    rejected = np.zeros(len(columns), bool)
+    for place, file in enumerate(columns.files):
+        if file in findings.rejects:
+            rows = np.concatenate([rows for rows, _ in findings.rejects[file]])
+            rejected |= (columns.file == place) & np.isin(columns.row, rows)
+    dropped = columns.dropped & ~rejected
+    gone = rejected | dropped
+    left = columns.take(~gone) if gone.any() else columns
+    return _Kept(left, len(columns), int(rejected.sum()), int(dropped.sum()))
+
+
+def _one_row_each(
+    kept: _Kept, group: np.ndarray, names: pa.StringArray, table: EventTable | EntityTable, findings: Findings
+) -> _Kept:
+    """One row per group: equal rows once; of different ones the first or the last, or a fault, as the schema says.
+
+    `group` (rows,) numbers the rows that must be one; `names` holds the id of each group.
+    """
+    columns = kept.columns
+    counts = np.bincount(group, minlength=len(names))
+    several = np.flatnonzero(counts[group] > 1)
+    if not len(several):
+        return kept
+    several = several[np.argsort(group[several], kind="stable")]
+    starts = np.append(True, np.diff(group[several]) != 0)
+    first = several[np.maximum.accumulate(np.where(starts, np.arange(len(several)), 0))]
+    differs = {name: _differs(columns, name, several, first) for name in (*columns.arrays, *columns.keys)}
+    conflict = np.logical_or.reduce(list(differs.values()))
+    torn = np.isin(group[several], group[several[conflict]])
+    exact = several[~starts & ~torn]
+    _warn_duplicates(columns, exact, group, names, findings)
+    gone = np.zeros(len(columns), bool)
+    gone[exact] = True
+    replaced = 0
+    if torn.any():
+        _tell_conflicts(columns, several, first, differs, names, group, table, findings)
+        last = np.append(starts[1:], True)
+        loses = several[torn & ~(last if table.duplicates == "last" else starts)]
+        gone[loses] = True
+        replaced = len(loses)
+    return replace(kept, columns=columns.take(~gone), exact_duplicates=len(exact), replaced=replaced)
+
+
+def _differs(columns: Columns, name: Field, rows: np.ndarray, first: np.ndarray) -> np.ndarray:
+    if name in columns.keys:
+        codes = columns.keys[name].codes
+        return codes[rows] != codes[first]
+    values = columns.arrays[name]
+    nothing = np.isnan(values[rows]) & np.isnan(values[first]) if values.dtype.kind == "f" else False
+    return (values[rows] != values[first]) & ~np.asarray(nothing)
+
+
+def _warn_duplicates(
+    columns: Columns, exact: np.ndarray, group: np.ndarray, names: pa.StringArray, findings: Findings
+) -> None:
+    for place in np.unique(columns.file[exact]):
+        rows = exact[columns.file[exact] == place]
+        findings.warn(
+            "duplicate",
+            columns.files[place],
+            None,
+            "exact duplicates of rows that came before; each counts once",
+            "Nothing needs doing.",
+            rows=columns.row[rows[:5]],
+            values=[names[int(number)].as_py() for number in group[rows[:5]]],
+            count=len(rows),
+        )
+
+
+def _tell_conflicts(
+    columns: Columns,
+    several: np.ndarray,
+    first: np.ndarray,
+    differs: Mapping[Field, np.ndarray],
+    names: pa.StringArray,
+    group: np.ndarray,
+    table: EventTable | EntityTable,
+    findings: Findings,
+) -> None:
+    """Name the rows of one id that differ, with the column and both values."""
+    kind = "events" if isinstance(table, EventTable) else "entities"
+    conflicts = np.logical_or.reduce(list(differs.values()))
+    for told, at in enumerate(np.flatnonzero(conflicts), 1):
+        for name in (name for name, found in differs.items() if found[at] and columns.columns.get(name)):
+            row, other = several[at], first[at]
+            values = [_shown(columns, name, other), _shown(columns, name, row)]
+            where = f"{columns.files[columns.file[other]]}, data row {columns.row[other]}"
+            message = f"{names[int(group[row])].as_py()!r} has another value in {where}"
+            if table.duplicates == "error":
+                tell = findings.file_fault
+                remedy = (
+                    f"Mend the tables, or set data.{kind}.{table.name}.duplicates=first (or last) to keep that one."
+                )
+            else:
+                tell = findings.warn
+                remedy = f"The {table.duplicates} one is kept."
+            file = columns.files[columns.file[row]]
+            tell("conflict", file, columns.columns[name], message, remedy, rows=[columns.row[row]], values=values)
+        if told == SHOWN_CONFLICTS and int(conflicts.sum()) > told:
+            tell = findings.file_fault if table.duplicates == "error" else findings.warn
+            more = int(conflicts.sum()) - told
+            tell("conflict", table.name, None, f"{more:,} more rows whose id has another content", "As above.")
+            return
+
+
+def _shown(columns: Columns, name: Field, row: int) -> str:
+    if name in columns.keys:
+        code = columns.keys[name].codes[row]
+        return "" if code == MISSING else columns.keys[name].values[int(code)].as_py()
+    value = columns.arrays[name][row]
+    return shown_time(value) if name in (TIME, KNOWN_TIME, LABEL_KNOWN) and abs(value) < NEVER // 2 else str(value)
+
+
+# --------------------------------------------------------------------------------------------- made ids
+
+
+def _made_ids(columns: Columns) -> pa.StringArray:
+    """Ids from what each row says: 16 hex digits of its time, entities and amount, then which of its equals it is.
+
+    The number goes by the row's other columns, so neither the order of rows nor that of columns matters, and what
+    else is mapped (labels, features) leaves the digits as they are.
+    """
+    core = [name for name in (TIME, AMOUNT) if name in columns.arrays]
+    roles = sorted(name for name in columns.keys if name[0] == "role")
+    content = _mix_text(np.zeros(len(columns), np.uint64), columns.name)
+    for name in core:
+        content = _mix(content, _bits(columns.arrays[name]))
+    for name in roles:
+        content = _mix_text(content, name[1])
+        content = _mix(content, _key_bits(columns.keys[name]))
+    rest = content
+    for name in sorted(set(columns.arrays) - set(core)):
+        rest = _mix(rest, _bits(columns.arrays[name]))
+    for name in sorted(set(columns.keys) - set(roles)):
+        rest = _mix(rest, _key_bits(columns.keys[name]))
+    order = np.lexsort((rest, content))
+    starts = np.append(True, np.diff(content[order]) != 0)
+    number = np.empty(len(columns), np.int64)
+    number[order] = np.arange(len(columns)) - np.maximum.accumulate(np.where(starts, np.arange(len(columns)), 0))
+    return pc.binary_join_element_wise(_hex(content), pa.array(number).cast(pa.string()), "-")
+
+
+def _bits(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float64 if values.dtype.kind == "f" else np.int64).view(np.uint64)
+
+
+def _key_bits(key: Categorical) -> np.ndarray:
+    hashes = np.array([_text_hash(value) for value in key.values.to_pylist()], np.uint64)
+    return np.append(hashes, np.uint64(0))[key.codes]
+
+
+def _text_hash(text: str) -> int:
+    """64-bit FNV-1a."""
+    found = 0xCBF29CE484222325
+    for byte in text.encode():
+        found = ((found ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
+    return found
+
+
+def _mix_text(content: np.ndarray, text: str) -> np.ndarray:
+    return _mix(content, np.full(len(content), _text_hash(text), np.uint64))
+
+
+def _mix(content: np.ndarray, bits: np.ndarray) -> np.ndarray:
+    """Take `bits` into a running hash (the finalizer of splitmix64)."""
+    mixed = content * np.uint64(0x9E3779B97F4A7C15) + bits + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def _hex(values: np.ndarray) -> pa.StringArray:
+    shifts = np.arange(60, -4, -4, dtype=np.uint64)
+    digits = np.frombuffer(b"0123456789abcdef", np.uint8)[(values[:, None] >> shifts) & np.uint64(15)]
+    offsets = np.arange(0, 16 * len(values) + 1, 16, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(values), pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(digits)))
+
+
+# ---------------------------------------------------------------------------------------------- assembly
+
+
+def _assemble(events: Sequence[Columns], entities: Sequence[Columns], schema: DataSchema) -> EventLog:
+    """All tables as one log in canonical order. Tables come sorted by name, so a type's code sorts as its name."""
+    named = sorted(zip(events, schema.events, strict=True), key=lambda pair: pair[1].name)
+    parts = [columns for columns, _ in named]
+    types = np.repeat(np.arange(len(parts), dtype=np.int16), [len(part) for part in parts])
+    times = _stack(parts, TIME, 0, np.int64)
+    ids = _texts([part.ids for part in parts if part.ids is not None])
+    order = canonical_order(times, types, ids)
+    roles = _roles(schema)
+    entity_ids, codes = _encode_entities(parts, entities, roles, order)
+    label = _stack(parts, LABEL, UNLABELLED, np.int8)[order]
+    label_known = _stack(parts, LABEL_KNOWN, NEVER, np.int64)[order]
+    return EventLog(
+        roles=roles,
+        event_types=tuple(table.name for _, table in named),
+        entity_ids=entity_ids,
+        event_ids=ids.take(pa.array(order)),
+        event_type=types[order],
+        event_time=times[order],
+        known_time=_stack(parts, KNOWN_TIME, 0, np.int64)[order],
+        entities=codes,
+        amount=_stack(parts, AMOUNT, np.nan, np.float64)[order],
+        label=label,
+        label_known_time=np.where(label == UNLABELLED, NEVER, label_known),
+        numeric={
+            name: _stack(parts, ("numeric", name), np.nan, np.float64)[order]
+            for name in feature_names(schema.events, "numeric")
+        },
+        categorical={
+            name: _sorted_key(_stack_keys(parts, ("categorical", name)), order)
+            for name in feature_names(schema.events, "categorical")
+        },
+        attributes={
+            table.name: _attributes(columns, table, entity_ids[table.name])
+            for columns, table in zip(entities, schema.entities, strict=True)
+            if table.numeric or table.categorical
+        },
+        entity_labels={
+            table.name: _entity_labels(columns, entity_ids[table.name])
+            for columns, table in zip(entities, schema.entities, strict=True)
+            if table.label is not None
+        },
+    )
+
+
+def canonical_order(times: np.ndarray, types: np.ndarray, ids: pa.StringArray) -> np.ndarray:
+    """Positions of the rows by (event_time, event type, event id); ids compare by their UTF-8 bytes."""
+    order = np.lexsort((types, times))
+    same = (np.diff(times[order]) == 0) & (np.diff(types[order]) == 0)
+    tied = np.append(same, False) | np.append(False, same)
+    if not tied.any():
+        return order
+    # Only ids within ties are compared: sorting text is the dear part.
+    rows = order[tied]
+    rank = pc.rank(ids.take(pa.array(rows)), tiebreaker="first").to_numpy()
+    order[tied] = rows[np.lexsort((rank, types[rows], times[rows]))]
+    return order
+
+
+def _roles(schema: DataSchema) -> tuple[Role, ...]:
+    found = {role.name: Role(role.name, role.entity_type) for table in schema.events for role in table.roles}
+    return tuple(found.values())
+
+
+def _stack(parts: Sequence[Columns], name: Field, missing: float, dtype: type) -> np.ndarray:
+    columns = [part.arrays[name] if name in part.arrays else np.full(len(part), missing, dtype) for part in parts]
+    return np.concatenate(columns).astype(dtype, copy=False) if columns else np.zeros(0, dtype)
+
+
+def _stack_keys(parts: Sequence[Columns], name: Field) -> Categorical:
+    absent = pa.array([], pa.string())
+    return merge_keys(
+        [part.keys.get(name) or Categorical(np.full(len(part), MISSING, np.int32), absent) for part in parts]
+    )
+
+
+def _texts(parts: Sequence[pa.StringArray]) -> pa.StringArray:
+    return pa.concat_arrays(list(parts)) if parts else pa.array([], pa.string())
+
+
+def _sorted_key(key: Categorical, order: np.ndarray) -> Categorical:
+    """The rows in `order`, over the values that occur in them, sorted by their bytes."""
+    codes = key.codes[order]
+    used = np.zeros(len(key.values) + 1, bool)
+    used[codes] = True
+    by_text = pc.sort_indices(key.values).to_numpy()
+    by_text = by_text[used[:-1][by_text]]
+    to = np.full(len(key.values) + 1, MISSING, np.int32)
+    to[by_text] = np.arange(len(by_text))
+    return Categorical(to[codes], key.values.take(pa.array(by_text)))
+
+
+def _encode_entities(
+    parts: Sequence[Columns], tables: Sequence[Columns], roles: Sequence[Role], order: np.ndarray
+) -> tuple[dict[str, pa.StringArray], np.ndarray]:
+    """Codes by first appearance in canonical order, roles left to right; then ids that only entity tables have."""
+    entity_ids: dict[str, pa.StringArray] = {}
+    codes = np.full((len(order), len(roles)), MISSING, np.int32)
+    listed = {table.name: table.keys["role", ""] for table in tables if ("role", "") in table.keys}
+    for entity_type in dict.fromkeys([*(role.entity_type for role in roles), *(table.name for table in tables)]):
+        places = [place for place, role in enumerate(roles) if role.entity_type == entity_type]
+        stacked = [_stack_keys(parts, ("role", roles[place].name)) for place in places]
+        also = [listed[entity_type]] if entity_type in listed else []
+        merged = (
+            merge_keys([*stacked, *also]) if stacked or also else Categorical(np.zeros(0), pa.array([], pa.string()))
+        )
+        if len(places):
+            taken = np.stack(np.split(merged.codes[: len(places) * len(order)], len(places)), axis=1)[order]
+            codes[:, places], first = _renumber(np.ascontiguousarray(taken), len(merged.values))
+        else:
+            first = np.zeros(0, np.int64)
+        known = np.zeros(len(merged.values), bool)
+        known[first] = True
+        present = np.zeros(len(merged.values) + 1, bool)
+        present[merged.codes[len(places) * len(order) :]] = True
+        others = np.flatnonzero(present[:-1] & ~known)
+        others = others[pc.sort_indices(merged.values.take(pa.array(others))).to_numpy()]
+        entity_ids[entity_type] = merged.values.take(pa.array(np.concatenate([first, others])))
+    return entity_ids, codes
+
+
+@njit(cache=True, nogil=True)
+def _renumber(codes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """(new codes by first appearance row by row, the old codes in that order)."""
+    to = np.full(count, -1, np.int32)
+    first = np.empty(count, np.int64)
+    found = 0
+    renumbered = np.empty_like(codes)
+    for row in range(codes.shape[0]):
+        for place in range(codes.shape[1]):
+            code = codes[row, place]
+            if code < 0:
+                renumbered[row, place] = -1
+                continue
+            if to[code] < 0:
+                to[code] = found
+                first[found] = code
+                found += 1
+            renumbered[row, place] = to[code]
+    return renumbered, first[:found]
+
+
+def _entity_codes(columns: Columns, ids: pa.StringArray) -> np.ndarray:
+    key = columns.keys.get(("role", ""))
+    if key is None:
+        return np.zeros(0, np.int32)
+    return pc.index_in(key.values, value_set=ids).to_numpy(zero_copy_only=False).astype(np.int32)[key.codes]
+
+
+def _attributes(columns: Columns, table: EntityTable, ids: pa.StringArray) -> EntityAttributes:
+    entity = _entity_codes(columns, ids)
+    known = _stack([columns], KNOWN_TIME, 0, np.int64)
+    order = np.lexsort((known, entity))
+    return EntityAttributes(
+        entity=entity[order],
+        known_time=known[order],
+        numeric={name: _stack([columns], ("numeric", name), np.nan, np.float64)[order] for name in table.numeric},
+        categorical={
+            name: _sorted_key(_stack_keys([columns], ("categorical", name)), order) for name in table.categorical
+        },
+    )
+
+
+def _entity_labels(columns: Columns, ids: pa.StringArray) -> EntityLabels:
+    """One verdict per entity: of several rows that agree, the time at which the first was known."""
+    label, known = np.full(len(ids), UNLABELLED, np.int8), np.full(len(ids), NEVER, np.int64)
+    entity = _entity_codes(columns, ids)
+    verdicts = _stack([columns], LABEL, UNLABELLED, np.int8)
+    told = verdicts != UNLABELLED
+    label[entity[told]] = verdicts[told]
+    np.minimum.at(known, entity[told], _stack([columns], LABEL_KNOWN, NEVER, np.int64)[told])
+    return EntityLabels(label, known)
+
+
+# ---------------------------------------------------------------------------------------------- the report
+
+
+def _summarise(kept: _Kept, kind: str) -> TableSummary:
+    columns = kept.columns
+    label = columns.arrays.get(LABEL, np.zeros(0, np.int8))
+    times = columns.arrays.get(TIME, np.zeros(0, np.int64))
+    return TableSummary(
+        name=columns.name,
+        kind=kind,
+        files=columns.files,
+        rows=kept.read,
+        kept=len(columns),
+        exact_duplicates=kept.exact_duplicates,
+        replaced=kept.replaced,
+        dropped=kept.dropped,
+        rejected=kept.rejected,
+        positive=int((label == 1).sum()),
+        negative=int((label == 0).sum()),
+        unlabelled=int((label == UNLABELLED).sum()),
+        first_time=shown_time(times.min()) if len(times) else None,
+        last_time=shown_time(times.max()) if len(times) else None,
+        missing={column: count for column, count in columns.missing.items() if count},
+    )
+
+
+def _write_quarantine(tables: Sequence[Columns], findings: Findings, schema: DataSchema) -> tuple[str, ...]:
+    """Write each table's rejected rows, as they stand in the files, with file, row and reasons; return the files."""
+    assert schema.quarantine is not None
+    folder = Path(schema.quarantine)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for columns in tables:
+        parts = [
+            _rejected_rows(Path(file), findings.rejects[file], schema)
+            for file in columns.files
+            if file in findings.rejects
+        ]
+        if parts:
+            target = folder / f"{columns.name}.parquet"
+            handle, name = tempfile.mkstemp(dir=folder, suffix=".partial")
+            os.close(handle)
+            pq.write_table(pa.concat_tables(parts, promote_options="default"), name)
+            Path(name).replace(target)
+            written.append(str(target))
+    return tuple(written)
+
+
+def _rejected_rows(file: Path, found: Sequence[tuple[np.ndarray, str]], schema: DataSchema) -> pa.Table:
+    reasons: dict[int, list[str]] = {}
+    for rows, reason in found:
+        for row in rows:
+            reasons.setdefault(int(row), []).append(reason)
+    parts = []
+    for block in read_blocks(file, None, csv=schema.csv, findings=Findings()):
+        numbers = np.arange(block.first_row, block.first_row + len(block.broken))
+        hit = np.flatnonzero(np.isin(numbers, list(reasons)))
+        if len(hit):
+            made = {
+                "rejected_from": pa.array([str(file)] * len(hit)),
+                "rejected_row": pa.array(numbers[hit]),
+                "rejected_for": pa.array(["; ".join(reasons[int(row)]) for row in numbers[hit]]),
+            }
+            parts.append(
+                pa.table(
+                    made | {name: array.take(pa.array(hit)).cast(pa.string()) for name, array in block.columns.items()}
+                )
+            )
+    return pa.concat_tables(parts, promote_options="default")

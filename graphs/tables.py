@@ -1,0 +1,509 @@
+"""One table of the schema to typed columns, block by block, with everything doubtful noted on the way.
+
+What comes out is still in the order of the files and knows of every row which file and line it was, since faults
+that only show later (two rows of one id) must name them, too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from tqdm import tqdm
+
+from graphs.events import ALWAYS, MISSING, NEVER, UNLABELLED, Categorical
+from graphs.readers import Block, find_files, read_blocks
+from graphs.report import Findings
+from graphs.schema import ROUNDINGS, DataSchema, EntityTable, EventTable, LabelColumn, TimeColumn
+from graphs.values import (
+    Keys,
+    Numbers,
+    Times,
+    as_text,
+    is_word,
+    last_of_day,
+    normalise,
+    parse_labels,
+    parse_numbers,
+    parse_times,
+    read_keys,
+)
+
+Field = tuple[str, str]
+"""What a column is: its kind and, where there are several of the kind, its name: ("role", "user"), ("time", "")."""
+
+TIME, KNOWN_TIME, AMOUNT = ("time", ""), ("known_time", ""), ("amount", "")
+LABEL, LABEL_KNOWN = ("label", ""), ("label_known", "")
+
+CERTAINLY_SHORTENED = r"^\d(\.\d+)?E\+\d+$"
+POSSIBLY_SHORTENED = r"^\d+(\.\d+)?E\d+$"
+THROUGH_FLOAT = r"^\d+\.0$"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Rows of one table: `file` (rows,) int32 into `files` and `row` (rows,) int64 their data row there; `arrays` are
+    (rows,) numbers, `keys` (rows,) codes; `ids` is None where the table has none. `columns` tells the user's name of
+    a field, `dropped` marks rows that go for their label, `missing` counts empty cells by the user's column."""
+
+    name: str
+    files: tuple[str, ...]
+    file: np.ndarray
+    row: np.ndarray
+    ids: pa.StringArray | None
+    arrays: dict[Field, np.ndarray]
+    keys: dict[Field, Categorical]
+    columns: dict[Field, str]
+    dropped: np.ndarray
+    missing: Mapping[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.file)
+
+    def take(self, rows: np.ndarray) -> Columns:
+        """The rows at these positions, or in this mask."""
+        positions = np.flatnonzero(rows) if rows.dtype == bool else rows
+        return replace(
+            self,
+            file=self.file[positions],
+            row=self.row[positions],
+            ids=None if self.ids is None else self.ids.take(pa.array(positions)),
+            arrays={name: values[positions] for name, values in self.arrays.items()},
+            keys={name: Categorical(key.codes[positions], key.values) for name, key in self.keys.items()},
+            dropped=self.dropped[positions],
+        )
+
+
+def read_event_table(table: EventTable, schema: DataSchema, findings: Findings) -> Columns:
+    """Read the event table; faults go to `findings`, and what a faulty cell becomes does not matter."""
+    reader = _TableReader(table, f"data.events.{table.name}", schema, findings)
+    columns = reader.read(reader.event_block)
+    if table.label is not None and table.label_known is None and table.label_delay_days is None:
+        findings.warn(
+            "label-delay",
+            _where(columns),
+            reader.label_column,
+            "nothing says when labels become known; they count as known at once",
+            f"Set data.events.{table.name}.label_known to a column or label_delay_days to a number.",
+        )
+    for role in table.roles:
+        _warn_placeholders(columns, ("role", role.name), schema, findings)
+    return columns
+
+
+def read_entity_table(table: EntityTable, schema: DataSchema, findings: Findings) -> Columns:
+    """Read the entity table; its ids are the keys of the field ("role", "")."""
+    reader = _TableReader(table, f"data.entities.{table.name}", schema, findings)
+    return reader.read(reader.entity_block)
+
+
+def read_label_source(label: LabelColumn, schema: DataSchema, findings: Findings, key: str) -> Columns:
+    """The other table that holds labels: ids as the keys of ("role", ""), and the field LABEL."""
+    assert label.source is not None and label.key is not None
+    source = EntityTable(key, (label.source,), label.key, label=replace(label, source=None, key=None))
+    reader = _TableReader(source, key, schema, findings)
+    return reader.read(reader.entity_block)
+
+
+class _TableReader:
+    def __init__(self, table: EventTable | EntityTable, key: str, schema: DataSchema, findings: Findings) -> None:
+        self.table = table
+        self.key = key
+        self.schema = schema
+        self.findings = findings
+        self.arrays: dict[Field, list[np.ndarray]] = {}
+        self.keys: dict[Field, list[Keys]] = {}
+        self.ids: list[pa.StringArray] = []
+        self.columns: dict[Field, str] = {}
+        self.missing: Counter[str] = Counter()
+        self.dropped: list[np.ndarray] = []
+
+    @property
+    def label_column(self) -> str | None:
+        return None if self.table.label is None else self.table.label.column
+
+    def read(self, read_block: Callable[[Block], None]) -> Columns:
+        paths = [self.schema.resolve(path) for path in self.table.path]
+        files = find_files(paths, self.findings)
+        places: list[np.ndarray] = []
+        rows: list[np.ndarray] = []
+        with tqdm(desc=f"reading {self.table.name}", unit=" rows", unit_scale=True, disable=None, leave=False) as bar:
+            for place, file in enumerate(files):
+                for block in read_blocks(file, self._wanted(), csv=self.schema.csv, findings=self.findings):
+                    count = len(block.broken)
+                    places.append(np.full(count, place, np.int32))
+                    rows.append(np.arange(block.first_row, block.first_row + count))
+                    self.dropped.append(np.zeros(count, bool))
+                    read_block(block)
+                    bar.update(count)
+        return Columns(
+            name=self.table.name,
+            files=tuple(str(file) for file in files),
+            file=_joined(places, np.int32),
+            row=_joined(rows, np.int64),
+            ids=pa.concat_arrays(self.ids) if self.ids else None,
+            arrays={name: np.concatenate(parts) for name, parts in self.arrays.items()},
+            keys={name: merge_keys(parts) for name, parts in self.keys.items()},
+            columns=self.columns,
+            dropped=_joined(self.dropped, np.bool_),
+            missing=dict(self.missing),
+        )
+
+    def _wanted(self) -> dict[str, str]:
+        """The columns to read, each with the key that a message about it names."""
+        table = self.table
+        wanted: dict[str, str] = {}
+        singles = {"id": table.id, "label": None, "known_time": table.known_time, "label_known": table.label_known}
+        if isinstance(table, EventTable):
+            singles |= {"time": table.time, "amount": table.amount}
+            singles |= {f"roles.{role.name}": role.column for role in table.roles}
+        if table.label is not None and table.label.source is None:
+            singles["label"] = table.label.column
+        for name, found in singles.items():
+            column = found.column if isinstance(found, TimeColumn) else found
+            if column is not None:
+                wanted.setdefault(column, f"{self.key}.{name}")
+        for kind in ("numeric", "categorical"):
+            for column in getattr(table, kind):
+                wanted.setdefault(column, f"{self.key}.{kind}")
+        return wanted
+
+    # ------------------------------------------------------------------------------------- blocks
+
+    def event_block(self, block: Block) -> None:
+        table = self.table
+        assert isinstance(table, EventTable)
+        if table.id is not None:
+            self.ids.append(self._ids(block, table.id))
+        time = self._times(block, table.time, required=True)
+        event_time = self._rounded(time.micros)
+        known = np.where(time.date_only, last_of_day(time), event_time)
+        if table.known_time is not None:
+            learned = self._times(block, table.known_time)
+            known = np.where(learned.fine, last_of_day(learned), known)
+        self._put(TIME, table.time.column, event_time)
+        self._put(KNOWN_TIME, "" if table.known_time is None else table.known_time.column, known)
+        for role in table.roles:
+            self._add_keys(block, ("role", role.name), role.column, ids=True)
+        if table.amount is not None:
+            numbers = self._numbers(block, table.amount)
+            self._warn_amounts(block, table.amount, numbers)
+            self._put(AMOUNT, table.amount, numbers.values)
+        self._features(block)
+        if table.label is not None:
+            self._labels(block, table.label, event_time + round((table.label_delay_days or 0) * 86_400e6))
+
+    def entity_block(self, block: Block) -> None:
+        table = self.table
+        assert isinstance(table, EntityTable)
+        keys = self._add_keys(block, ("role", ""), table.id, ids=True)
+        absent = np.flatnonzero((keys.codes == MISSING) & ~keys.bad & ~block.broken)
+        if len(absent):
+            self.findings.row_fault("no-id", block, table.id, absent, "an entity without an id", "Fill it in.")
+        known = np.full(len(block.broken), ALWAYS)
+        if table.known_time is not None:
+            learned = self._times(block, table.known_time)
+            known = np.where(learned.fine, last_of_day(learned), ALWAYS)
+        self._put(KNOWN_TIME, "" if table.known_time is None else table.known_time.column, known)
+        self._features(block)
+        if table.label is not None:
+            self._labels(block, table.label, np.full(len(block.broken), NEVER))
+
+    def _features(self, block: Block) -> None:
+        for column in self.table.numeric:
+            self._put(("numeric", column), column, self._numbers(block, column).values)
+        for column in self.table.categorical:
+            self._add_keys(block, ("categorical", column), column, ids=False)
+
+    def _put(self, name: Field, column: str, values: np.ndarray) -> None:
+        self.arrays.setdefault(name, []).append(values)
+        self.columns[name] = column
+
+    # ------------------------------------------------------------------------------------ columns
+
+    def _ids(self, block: Block, column: str) -> pa.StringArray:
+        array = block.columns[column]
+        text, bad = as_text(array)
+        text = normalise(text, self.schema.id_normalisation)
+        longest = max(map(len, self.schema.null_values))
+        # Most ids are longer than any null word; only the short ones are looked up.
+        short = np.flatnonzero(pc.fill_null(pc.less_equal(pc.utf8_length(text), longest), True))
+        absent = np.zeros(len(text), bool)
+        absent[short] = is_word(text.take(pa.array(short)), self.schema.null_values)
+        self._bad_ids(block, column, array, bad)
+        rows = np.flatnonzero(absent & ~bad & ~block.broken)
+        if len(rows):
+            remedy = f"Fill it in, or set {self.key}.id=null to have ids made from the rows' content."
+            self.findings.row_fault("no-id", block, column, rows, "an event without an id", remedy)
+        self._missing(column, absent & ~block.broken)
+        return pc.fill_null(text, "")
+
+    def _bad_ids(self, block: Block, column: str, array: pa.Array, bad: np.ndarray) -> None:
+        rows = np.flatnonzero(bad)
+        if len(rows):
+            message = f"an id cannot be of the type {array.type}, or has a fraction"
+            remedy = "Export the column as text."
+            self.findings.row_fault("id-type", block, column, rows, message, remedy, values=_cells(array, rows))
+
+    def _times(self, block: Block, spec: TimeColumn, *, required: bool = False) -> Times:
+        schema, column = self.schema, spec.column
+        array = block.columns[column]
+        times = parse_times(array, spec, timezone=schema.timezone, dst=schema.dst, nulls=schema.null_values)
+
+        def fault(code: str, found: np.ndarray, message: str, remedy: str) -> None:
+            rows = np.flatnonzero(found & ~block.broken)
+            if len(rows):
+                self.findings.row_fault(code, block, column, rows, message, remedy, values=_cells(array, rows))
+
+        fault("time", times.bad, "not a time", _time_remedy(self.key, spec, array, times.bad))
+        fault(
+            "zone",
+            times.zoneless,
+            "a time without a zone",
+            "Set data.timezone to the zone that these times are in, such as data.timezone=UTC.",
+        )
+        fault(
+            "clock-change",
+            times.ambiguous | times.nonexistent,
+            f"a clock time that {schema.timezone} shows twice or never, where clocks change",
+            "Set data.dst=earlier or data.dst=later to take that one of the two instants it may mean.",
+        )
+        if required:
+            fault("no-time", times.missing, "an event without a time", "Fill it in, or leave the row out.")
+            self._warn_dates(block, column, times)
+        self._missing(column, times.missing & ~block.broken)
+        return times
+
+    def _warn_dates(self, block: Block, column: str, times: Times) -> None:
+        rows = np.flatnonzero(times.date_only & times.fine)
+        if len(rows):
+            self.findings.warn(
+                "date-only",
+                block.file,
+                column,
+                "dates without a time of day; the order within a day is lost, and events of a day count as known "
+                "at its end",
+                "Export the column with the time of day, where there is one.",
+                rows=rows[:5] + block.first_row,
+                count=len(rows),
+            )
+
+    def _rounded(self, micros: np.ndarray) -> np.ndarray:
+        if self.schema.round_time is None:
+            return micros
+        step = ROUNDINGS[self.schema.round_time]
+        return micros // step * step
+
+    def _numbers(self, block: Block, column: str) -> Numbers:
+        array = block.columns[column]
+        csv = self.schema.csv
+        numbers = parse_numbers(array, csv, nulls=self.schema.null_values)
+        rows = np.flatnonzero(numbers.bad & ~block.broken)
+        if len(rows):
+            other = "," if csv.decimal == "." else "."
+            self.findings.row_fault(
+                "number",
+                block,
+                column,
+                rows,
+                f"not a number with the decimal mark '{csv.decimal}'",
+                f"Correct it, set 'data.csv.decimal=\"{other}\"', or add the word to data.extra_null_values.",
+                values=_cells(array, rows),
+            )
+        grouped = np.flatnonzero(numbers.grouped)
+        if len(grouped):
+            mark = csv.thousands or ("," if csv.decimal == "." else ".")
+            self._warn(block, "thousands", column, grouped, f"'{mark}' was read as a thousands mark", array)
+        if len(numbers.currencies) > 1:
+            signs = " ".join(sorted(numbers.currencies))
+            self.findings.warn(
+                "currencies", block.file, column, f"several currencies ({signs}); amounts are not converted",
+                "Convert the amounts before they come here.",
+            )  # fmt: skip
+        self._missing(column, numbers.missing & ~block.broken)
+        return numbers
+
+    def _warn_amounts(self, block: Block, column: str, numbers: Numbers) -> None:
+        with np.errstate(invalid="ignore"):
+            negative, zero = np.flatnonzero(numbers.values < 0), np.flatnonzero(numbers.values == 0)
+        array = block.columns[column]
+        if len(negative):
+            self._warn(block, "negative-amount", column, negative, "negative amounts (refunds?) are kept", array)
+        if len(zero):
+            self._warn(block, "zero-amount", column, zero, "amounts of zero are kept", array)
+
+    def _warn(
+        self,
+        block: Block,
+        code: str,
+        column: str,
+        rows: np.ndarray,
+        message: str,
+        array: pa.Array,
+        remedy: str = "Nothing needs doing if that is right.",
+    ) -> None:
+        self.findings.warn(
+            code,
+            block.file,
+            column,
+            message,
+            remedy,
+            rows=rows[:5] + block.first_row,
+            values=_cells(array, rows),
+            count=len(rows),
+        )
+
+    def _labels(self, block: Block, spec: LabelColumn, known: np.ndarray) -> None:
+        count = len(block.broken)
+        label = np.full(count, UNLABELLED, np.int8)
+        if spec.source is None:
+            label = self._verdicts(block, spec)
+        labelled = label != UNLABELLED
+        if self.table.label_known is not None:
+            learned = self._times(block, self.table.label_known)
+            known = np.where(learned.fine, last_of_day(learned), NEVER)
+            self._warn_label_times(block, self.table.label_known.column, labelled, learned)
+        self._put(LABEL, spec.column, label)
+        self._put(LABEL_KNOWN, "" if self.table.label_known is None else self.table.label_known.column, known)
+
+    def _verdicts(self, block: Block, spec: LabelColumn) -> np.ndarray:
+        array = block.columns[spec.column]
+        label, unknown = parse_labels(array, spec, nulls=self.schema.null_values)
+        rows = np.flatnonzero(unknown & ~block.broken)
+        if not len(rows):
+            return label
+        values = Counter(_cells(array, rows, limit=len(rows)))
+        if spec.unknown == "drop":
+            self.dropped[-1] |= unknown
+            self.findings.warn(
+                "label", block.file, spec.column, "rows dropped, for their label is not understood",
+                f"Add its words to {self.key}.label.positive, negative or unlabelled.",
+                rows=rows[:5] + block.first_row, values=values, count=len(rows),
+            )  # fmt: skip
+        else:
+            self.findings.row_fault(
+                "label", block, spec.column, rows, "label not understood",
+                f"Add these words to {self.key}.label.positive, negative or unlabelled, or set "
+                f"{self.key}.label.unknown=drop.",
+                values=values,
+            )  # fmt: skip
+        return label
+
+    def _warn_label_times(self, block: Block, column: str, labelled: np.ndarray, learned: Times) -> None:
+        untold = np.flatnonzero(labelled & learned.missing)
+        if len(untold):
+            self.findings.warn(
+                "label-time", block.file, column, "a label, but not since when it is known: it never counts as known",
+                "Fill it in, or use label_delay_days.", rows=untold[:5] + block.first_row, count=len(untold),
+            )  # fmt: skip
+        if isinstance(self.table, EventTable):
+            early = np.flatnonzero(labelled & learned.fine & (last_of_day(learned) < self.arrays[TIME][-1]))
+            if len(early):
+                array = block.columns[column]
+                self._warn(block, "early-label", column, early, "known before the event happened", array, "Check it.")
+
+    def _add_keys(self, block: Block, name: Field, column: str, *, ids: bool) -> Keys:
+        array = block.columns[column]
+        rule = self.schema.id_normalisation if ids else "trim"
+        keys = read_keys(array, nulls=self.schema.null_values, normalisation=rule)
+        self.keys.setdefault(name, []).append(keys)
+        self.columns[name] = column
+        self._missing(column, (keys.codes == MISSING) & ~keys.bad & ~block.broken)
+        if ids:
+            self._bad_ids(block, column, array, keys.bad)
+            self._warn_ids(block, column, keys)
+        return keys
+
+    def _warn_ids(self, block: Block, column: str, keys: Keys) -> None:
+        if keys.changed:
+            self.findings.warn(
+                "normalised",
+                block.file,
+                column,
+                f"ids changed by id_normalisation={self.schema.id_normalisation}",
+                "Set data.id_normalisation=none to keep them as they are.",
+                count=keys.changed,
+            )
+        for code, pattern, message, remedy in (
+            ("shortened", CERTAINLY_SHORTENED, "looks like a number shortened by a spreadsheet: different ids may "
+             "have become the same", "Re-export the column as text."),
+            ("maybe-shortened", POSSIBLY_SHORTENED, "may be a number shortened by a spreadsheet, or a real code",
+             "Look at the source; re-export the column as text if it was a number."),
+            ("through-float", THROUGH_FLOAT, "looks like an id that was read as a number with a fraction",
+             "Re-export the column as text."),
+        ):  # fmt: skip
+            hit = pc.match_substring_regex(keys.values, pattern).to_numpy(zero_copy_only=False)
+            if hit.any():
+                rows = np.flatnonzero(np.append(hit, False)[keys.codes])
+                self._warn(block, code, column, rows, message, block.columns[column], remedy)
+
+    def _missing(self, column: str, rows: np.ndarray) -> None:
+        self.missing[column] += int(np.count_nonzero(rows))
+
+
+def merge_keys(parts: Sequence[Keys | Categorical]) -> Categorical:
+    """Codes of several parts over one list of values, in order of first appearance in the parts."""
+    values = pc.unique(pa.chunked_array([part.values for part in parts], pa.string()))
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    codes = [
+        np.append(pc.index_in(part.values, value_set=values).to_numpy(zero_copy_only=False), MISSING)[part.codes]
+        for part in parts
+    ]
+    return Categorical(_joined(codes, np.int32).astype(np.int32, copy=False), values)
+
+
+def _joined(parts: Sequence[np.ndarray], dtype: type) -> np.ndarray:
+    return np.concatenate(parts) if parts else np.zeros(0, dtype)
+
+
+def _cells(array: pa.Array, rows: np.ndarray, *, limit: int = 50) -> list[str]:
+    taken = array.take(pa.array(rows[:limit]))
+    return ["" if value is None else str(value) for value in taken.to_pylist()]
+
+
+def _where(columns: Columns) -> str:
+    return columns.files[0] if len(columns.files) == 1 else f"table {columns.name}"
+
+
+def _time_remedy(key: str, spec: TimeColumn, array: pa.Array, bad: np.ndarray) -> str:
+    """What to do about cells that are no time: digits alone betray the unit by their number."""
+    first = _cells(array, np.flatnonzero(bad)[:1])
+    digits = first[0].split(".")[0] if first else ""
+    units = {10: "s", 13: "ms", 16: "us", 19: "ns"}
+    if digits.isdigit() and len(digits) in units and spec.unit != units[len(digits)]:
+        return f"It looks like {units[len(digits)]} since 1970: set data.time_unit={units[len(digits)]}."
+    if spec.unit != "iso" and first and not digits.lstrip("-").isdigit():
+        return "It looks like text, not a count since 1970: set data.time_unit=iso."
+    return (
+        "Write 2025-03-01T10:00:00Z or the like, between 1900 and 2200, or give the column a format: "
+        "{column: …, format: '%d/%m/%Y %H:%M'}."
+    )
+
+
+def _warn_placeholders(columns: Columns, name: Field, schema: DataSchema, findings: Findings) -> None:
+    """A stand-in like 'unknown' would join strangers: warn where several others meet in it."""
+    key = columns.keys.get(name)
+    if key is None:
+        return
+    others = [field for field in columns.keys if field[0] == "role" and field != name]
+    for code in np.flatnonzero(is_word(key.values, schema.placeholders)):
+        rows = np.flatnonzero(key.codes == code)
+        met = np.unique(columns.keys[others[0]].codes[rows]) if others else rows
+        met = met[met != MISSING]
+        if len(met) >= 2:
+            text = key.values[int(code)].as_py()
+            who = f"{others[0][1]}s" if others else "events"
+            findings.warn(
+                "placeholder",
+                _where(columns),
+                columns.columns[name],
+                f"{text!r} appears for {len(met)} {who} and looks like a placeholder; it joins them",
+                f"If it means nothing, set 'data.extra_null_values=[{text}]'.",
+                rows=columns.row[rows[:5]],
+                count=len(rows),
+            )
