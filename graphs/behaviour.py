@@ -28,7 +28,7 @@ from graphs.tallies import (
     tally_pairs,
 )
 from graphs.temporal_graph import TemporalGraph, Timeline
-from graphs.windows import count_incidences, order_by_time, place_incidences
+from graphs.windows import in_time_order, incidences, order_by_time, role_columns
 
 FAMILIES = ("counts", "amounts", "distinct", "recency", "own_history", "labels", "pairs", "calendar")
 
@@ -183,13 +183,13 @@ class _Plan:
         if "labels" in spec.families:
             suffixes = [_suffix(hours) for hours in spec.label_windows_hours] + [""]
             names += [f"fraud_{what}{suffix}" for suffix in suffixes for what in ("count", "rate")]
-        columns = [_columns_of(log, target) for target in targets]
+        columns = [role_columns(log, target) for target in targets]
         partners = np.full((len(targets), max(map(len, columns), default=0)), MISSING, np.int64)
         for place, found in enumerate(columns):
             partners[place, : len(found)] = found
         return cls(
             entity_type=entity_type,
-            columns=_columns_of(log, entity_type),
+            columns=role_columns(log, entity_type),
             names=tuple(names),
             keep=np.array(keep, np.int64),
             role_place=role_place,
@@ -229,8 +229,7 @@ class _Queries(NamedTuple):
 
 
 def _group(entities: np.ndarray, columns: np.ndarray, entity_count: int, times: np.ndarray) -> _Queries:
-    offsets = count_incidences(entities, columns, entity_count)
-    return _Queries(offsets, *place_incidences(entities, columns, offsets, order_by_time(times), times))
+    return _Queries(*incidences(*in_time_order(entities, times), columns, entity_count))
 
 
 @dataclass(frozen=True)
@@ -271,10 +270,8 @@ class _Labels:
         for place in range(1, len(columns)):
             again = (entities[:, :place] == entities[:, place : place + 1]).any(axis=1)
             entities[again, place] = MISSING
-        every = np.arange(len(columns))
-        offsets = count_incidences(entities, every, entity_count)
-        as_they_stand = np.empty(0, np.int32)
-        places, _, times = place_incidences(entities, every, offsets, as_they_stand, self.times)
+        every, as_they_stand = np.arange(len(columns)), np.empty(0, np.int32)
+        offsets, places, _, times = incidences(entities, self.times, as_they_stand, every, entity_count)
         return offsets, times, self.positive[places]
 
 
@@ -324,13 +321,9 @@ def _types_with_roles(log: EventLog) -> list[str]:
     return list(dict.fromkeys(role.entity_type for role in log.roles))
 
 
-def _columns_of(log: EventLog, entity_type: str) -> np.ndarray:
-    return np.array([i for i, role in enumerate(log.roles) if role.entity_type == entity_type], np.int64)
-
-
 def _partner_types(log: EventLog, entity_type: str) -> list[str]:
     """Entity types an entity can meet in an event: all others, and its own where it has two roles."""
-    alone = len(_columns_of(log, entity_type)) < 2
+    alone = len(role_columns(log, entity_type)) < 2
     return [kind for kind in _types_with_roles(log) if kind != entity_type or not alone]
 
 

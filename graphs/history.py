@@ -24,6 +24,7 @@ from graphs.events import (
     EntityLabels,
     EventLog,
 )
+from graphs.windows import role_columns
 
 
 def known_at(log: EventLog, time: int) -> EventLog:
@@ -130,7 +131,7 @@ def _renumber(log: EventLog) -> EventLog:
     ids, entities = dict(log.entity_ids), log.entities.copy()
     attributes, labels = dict(log.attributes), dict(log.entity_labels)
     for kind, keys in log.entity_ids.items():
-        columns = np.array([i for i, role in enumerate(log.roles) if role.entity_type == kind], np.int64)
+        columns = role_columns(log, kind)
         codes, count = _number_by_appearance(log.entities, columns, len(keys))
         others = np.zeros(len(keys), bool)
         if kind in attributes:

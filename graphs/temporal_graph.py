@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from graphs.errors import NotFoundError
 from graphs.events import MISSING, NEVER, UNLABELLED, EventLog
 from graphs.history import known_at, union
-from graphs.windows import count_incidences, last_before, order_by_time, place_incidences
+from graphs.windows import in_time_order, incidences, last_before, role_columns
 
 _MAX_EVENTS = np.iinfo(np.int32).max
 _MAX_ROLES = np.iinfo(np.int8).max
@@ -65,9 +65,11 @@ class TemporalGraph:
         """Build the timelines in time linear in the incidences (plus a sort of late-known events, if any)."""
         assert len(log) <= _MAX_EVENTS, "event positions are int32"
         assert len(log.roles) <= _MAX_ROLES, "role positions are int8"
-        visible_time = log.visible_time
-        order = order_by_time(visible_time)
-        timelines = {entity_type: _timeline(log, entity_type, order, visible_time) for entity_type in log.entity_types}
+        ordered = in_time_order(log.entities, log.visible_time)
+        timelines = {
+            entity_type: Timeline(*incidences(*ordered, role_columns(log, entity_type), len(ids)))
+            for entity_type, ids in log.entity_ids.items()
+        }
         return cls(log, timelines)
 
     def last_events(
@@ -141,12 +143,6 @@ class TemporalGraph:
     ) -> None:
         line = self.timelines[entity_type]
         last_before(line.offsets, line.events, line.roles, line.visible_time, entities, times, events, roles)
-
-
-def _timeline(log: EventLog, entity_type: str, order: np.ndarray, visible_time: np.ndarray) -> Timeline:
-    columns = np.array([i for i, role in enumerate(log.roles) if role.entity_type == entity_type], np.int64)
-    offsets = count_incidences(log.entities, columns, len(log.entity_ids[entity_type]))
-    return Timeline(offsets, *place_incidences(log.entities, columns, offsets, order, visible_time))
 
 
 def _add_event(around: nx.MultiGraph, log: EventLog, event: int, now: int) -> list[tuple[str, int]]:
