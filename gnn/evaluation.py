@@ -265,14 +265,14 @@ def judge(model: TableRow, others: Iterable[TableRow], spec: EvaluationSpec, *, 
     assert isinstance(best.ap, float)
     if best.ap >= PERFECT:
         return "nothing", (
-            f"The graph adds nothing: {_named(best)} already ranks the test rows perfectly (AP {_short(best.ap)}), "
+            f"The graph adds nothing: {_named(best)} already ranks the test rows perfectly (AP {short(best.ap)}), "
             f"so a perfect score is no merit of the graph."
         )
     if frauds < spec.fewest_frauds:
         noun = "fraud" if frauds == 1 else "frauds"
         return "none", (
             f"No verdict: {frauds} {noun} among the test rows, at least {spec.fewest_frauds} are needed for an "
-            f"interval (AP {_short(model.ap)} against {_short(best.ap)} of {_named(best)})."
+            f"interval (AP {short(model.ap)} against {short(best.ap)} of {_named(best)})."
         )
     undecided = [row for row in usable if isinstance(row.ap_gain, Undefined)]
     if undecided:
@@ -282,13 +282,13 @@ def judge(model: TableRow, others: Iterable[TableRow], spec: EvaluationSpec, *, 
     hardest = min(usable, key=_lower)
     if _interval(hardest).high < 0:
         return "short", (
-            f"The graph falls short of {_named(hardest)} by {_short(-_interval(hardest).value)} AP "
-            f"({_short(hardest.ap)} → {_short(model.ap)}), {_bounds(hardest, spec)}."
+            f"The graph falls short of {_named(hardest)} by {short(-_interval(hardest).value)} AP "
+            f"({short(hardest.ap)} → {short(model.ap)}), {_bounds(hardest, spec)}."
         )
     if _lower(hardest) <= 0:
         return "nothing", (
             f"The graph adds nothing that can be told from chance over {_named(hardest)} "
-            f"({_short(hardest.ap)} → {_short(model.ap)}, {_signed(_interval(hardest).value)} AP), "
+            f"({short(hardest.ap)} → {short(model.ap)}, {signed(_interval(hardest).value)} AP), "
             f"{_bounds(hardest, spec)}."
         )
     return "adds", _what_it_adds(model, usable, spec)
@@ -300,11 +300,11 @@ def _what_it_adds(model: TableRow, floors: list[TableRow], spec: EvaluationSpec)
     assert headline is not None
     kind = "best tabular floor" if tabular is not None else "best floor"
     line = (
-        f"The graph adds {_signed(_interval(headline).value)} AP over the {kind} "
-        f"({_named(headline)} {_short(headline.ap)} → {_short(model.ap)}), {_bounds(headline, spec)}"
+        f"The graph adds {signed(_interval(headline).value)} AP over the {kind} "
+        f"({_named(headline)} {short(headline.ap)} → {short(model.ap)}), {_bounds(headline, spec)}"
     )
     controls = {row.model: row for row in floors if row.model in CONTROLS and row is not headline}
-    beaten = [f"{_named(row)} {_short(row.ap)}" for row in controls.values()]
+    beaten = [f"{_named(row)} {short(row.ap)}" for row in controls.values()]
     missing = [TITLES[name] for name in CONTROLS if name not in controls and name != headline.model]
     if beaten:
         line += f"; {' and '.join(beaten)}"
@@ -418,19 +418,20 @@ def _named(row: TableRow) -> str:
     return row.title
 
 
-def _short(value: Metric) -> str:
+def short(value: Metric) -> str:
     """.745 and 1.000, as in the tables."""
     return "–" if isinstance(value, Undefined) else f"{value:.3f}".removeprefix("0")
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
+    """+.177 and −.020."""
     sign = "−" if round(value, 3) < 0 else "+"
-    return sign + _short(abs(value))
+    return sign + short(abs(value))
 
 
 def _bounds(row: TableRow, spec: EvaluationSpec) -> str:
     interval = _interval(row)
-    return f"{100 * spec.confidence:g} % interval [{_signed(interval.low)}, {_signed(interval.high)}]"
+    return f"{100 * spec.confidence:g} % interval [{signed(interval.low)}, {signed(interval.high)}]"
 
 
 def _plain(value: Any) -> Any:

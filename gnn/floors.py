@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import lightgbm
 import numpy as np
 
-from gnn.metrics import Undefined, auc, one_class
+from gnn.metrics import Undefined, one_class
 from graphs.events import MICROSECONDS_PER_DAY, MISSING, EventLog
 
 logger = logging.getLogger(__name__)
@@ -175,52 +175,3 @@ def frequent_categories(codes: np.ndarray, fit_rows: np.ndarray, *, most: int = 
     renumbered = np.full(int(codes.max(initial=0)) + 1, np.nan, dtype=np.float32)
     renumbered[seen[kept]] = np.arange(len(kept))
     return np.where(codes == MISSING, np.float32(np.nan), renumbered[np.maximum(codes, 0)])
-
-
-# ---------------------------------------------------------------- columns that are the answer
-
-
-def answer_columns(
-    numeric: Mapping[str, np.ndarray],
-    categorical: Mapping[str, np.ndarray],
-    label: np.ndarray,
-    *,
-    at_least: float = 0.9995,
-) -> dict[str, float]:
-    """Single columns whose AUC against `label` (rows,) in {0, 1} reaches `at_least`, with that AUC.
-
-    Such a column was usually written after the fact (a dispute's number, a case's status). Numeric columns
-    are tried as they are and by whether they are missing; categories by the fraud rate of each value in the
-    other half of the rows, so that a column of unique references proves nothing. Empty when a class has fewer
-    than 3 rows.
-    """
-    if min(np.sum(label == 1), np.sum(label == 0)) < 3:
-        return {}
-    found = {}
-    for name, column in numeric.items():
-        missing = np.isnan(column)
-        found[name] = max(_either_way(label, missing), _either_way(label, np.where(missing, -np.inf, column)))
-    for name, codes in categorical.items():
-        found[name] = _either_way(label, _rate_in_the_other_half(codes, label))
-    return {name: value for name, value in found.items() if value >= at_least}
-
-
-def _either_way(label: np.ndarray, column: np.ndarray) -> float:
-    area = auc(label, column)
-    return 0.5 if isinstance(area, Undefined) else max(area, 1 - area)
-
-
-def _rate_in_the_other_half(codes: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """Each row's category's fraud rate among rows of the other parity; their overall rate for unseen
-    categories.
-    """
-    categories, code = np.unique(codes, return_inverse=True)
-    half = np.arange(len(code)) % 2
-    rate = np.empty(len(code))
-    for part in (0, 1):
-        other = half != part
-        rows = np.bincount(code[other], minlength=len(categories))
-        frauds = np.bincount(code[other], weights=label[other], minlength=len(categories))
-        known = np.where(rows > 0, frauds / np.maximum(rows, 1), label[other].mean())
-        rate[half == part] = known[code[half == part]]
-    return rate

@@ -356,7 +356,7 @@ class _Ranking:
 
     @classmethod
     def of(cls, label: np.ndarray, score: np.ndarray, unit: np.ndarray) -> _Ranking:
-        order = np.argsort(-score, kind="stable")
+        order = np.argsort(-score)
         descending = -score[order]
         fraud = np.flatnonzero(label[order])
         end = np.searchsorted(descending, descending[fraud], side="right") - 1
@@ -388,7 +388,7 @@ def _checked(label: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 def _tie_groups(label: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Frauds and non-frauds at each distinct score, highest score first: (groups,) int64 each."""
-    order = np.argsort(-score, kind="stable")
+    order = np.argsort(-score)  # not stable: within a tie any order gives the same counts
     label, score = label[order], score[order]
     starts = np.flatnonzero(np.concatenate([[True], score[1:] != score[:-1]]))
     frauds = np.add.reduceat(label, starts)

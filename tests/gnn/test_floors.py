@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from gnn.floors import (
-    answer_columns,
     class_rate_floor,
     feature_matrix,
     frequent_categories,
@@ -119,20 +118,3 @@ def test_hour_and_weekday_by_hand(random_log: Callable[..., EventLog]) -> None:
     log.event_time[0] = sunday_1830
     matrix = raw_columns(log, np.ones(len(log), dtype=bool))
     assert matrix.values[0, 1] == pytest.approx(18.5) and matrix.values[0, 2] == 6
-
-
-def test_columns_that_are_the_answer_are_named() -> None:
-    label = np.repeat([0, 1], [35, 5])
-    rng = np.random.default_rng(0)
-    numeric = {"refunded": np.where(label, 9.0, np.nan), "amount": rng.random(40)}
-    categorical = {
-        "case_status": label,
-        "dispute_ref": np.where(label, np.arange(40), -1),
-        "reference": np.arange(40),
-    }
-    assert answer_columns(numeric, categorical, label) == {
-        "refunded": 1.0,
-        "case_status": 1.0,
-        "dispute_ref": 1.0,
-    }
-    assert answer_columns(numeric, categorical, np.repeat([0, 1], [38, 2])) == {}

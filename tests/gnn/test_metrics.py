@@ -70,14 +70,14 @@ def test_probability_metrics_equal_sklearn(rows: tuple[np.ndarray, np.ndarray]) 
     assert metrics.log_loss(label, held) == pytest.approx(sklearn_metrics.log_loss(label, held))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(labelled_scores())
 def test_best_threshold_is_the_best_of_all(rows: tuple[np.ndarray, np.ndarray]) -> None:
     label, score = rows
     threshold = metrics.best_threshold(label, score)
     assert isinstance(threshold, float)
     candidates = [
-        sklearn_metrics.f1_score(label, score >= value, average="macro", zero_division=0) for value in score
+        sklearn_metrics.f1_score(label, score >= value, average="macro", zero_division=0) for value in np.unique(score)
     ]
     assert metrics.macro_f1(label, score, threshold=threshold) == pytest.approx(max(candidates))
 
@@ -199,6 +199,4 @@ def test_gain_interval_holds_the_difference_and_repeats() -> None:
 def test_gain_without_enough_fraud_is_undefined() -> None:
     gains = metrics.ap_gains(LABEL[1:4], SCORE[1:4], {"floor": -SCORE[1:4]}, draws=100)
     assert isinstance(gains["floor"], Undefined) and "hold no fraud" in gains["floor"].reason
-    assert metrics.ap_gains(0 * LABEL, SCORE, {"floor": SCORE}) == {
-        "floor": Undefined("no fraud among the 5 rows")
-    }
+    assert metrics.ap_gains(0 * LABEL, SCORE, {"floor": SCORE}) == {"floor": Undefined("no fraud among the 5 rows")}
