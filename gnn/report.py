@@ -365,7 +365,7 @@ def _training(history: Sequence[Mapping[str, Any]]) -> list[_Figure]:
 
 
 def _legend(evaluation: Evaluation, curves: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
-    return [(_css(evaluation, name), TITLES.get(name, name)) for name in curves]
+    return [(_css(evaluation, row.model), row.title) for row in _ranked(evaluation) if row.model in curves]
 
 
 # ---------------------------------------------------------------- words
