@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scipy.special import expit
 
 from gnn.board import Board
 from gnn.bundle import EVENTS, Bundle
@@ -112,7 +111,9 @@ def train(
         dict(data), facts,
     ).save(folder / "bundle")  # fmt: skip
     save_log(events, folder / "history")
-    _write_outcomes(folder, bundle.version, networks, bench, outcomes, ingested, facts)
+    specs = {"task": task, "split": split, "features": features, "model": model, "trainer": trainer}
+    config = {name: asdict(spec) for name, spec in specs.items()}
+    _write_outcomes(folder, bundle.version, networks, bench, outcomes, ingested, facts, config)
     for outcome in outcomes.values():
         log.info("%s", outcome.judged.verdict)
     return folder
@@ -235,7 +236,7 @@ def _judge(
     for name, edges in CONTROLS.items() if comparison.controls else ():
         log.info("training the control %s", name)
         capped = trainer.capped(comparison.control_epochs)
-        controls[name] = bench.train_networks(model.with_edges(edges), capped, seed=seed).test
+        controls[name] = bench.train_networks(model.with_edges(edges), capped, seed=seed)
     outcomes = {}
     for task, logits in networks.test.items():
         fitted = bench.label[bench.split.refit] if task == EVENTS else _fitted_labels(bench, task)
@@ -243,7 +244,8 @@ def _judge(
         if comparison.lightgbm:
             for name, aggregates in (("lightgbm_raw", False), ("lightgbm_aggregates", True)):
                 compared[name] = bench.lightgbm(task, seed=seed, aggregates=aggregates, threads=trainer.threads)
-        compared |= {name: expit(said[task]) for name, said in controls.items()}
+        for name, control in controls.items():
+            compared[name] = _calibrator(bench, control, task, spec)(control.test[task])
         scored, keys = _scored_rows(bench, task, calibrators[task](logits))
         outcomes[task] = Outcome(scored, compared, evaluate(scored, compared, spec), keys)
     return outcomes
@@ -278,6 +280,7 @@ def _write_outcomes(
     outcomes: Mapping[str, Outcome],
     ingested: Ingested,
     facts: Mapping[str, Any],
+    config: Mapping[str, Any],
 ) -> None:
     history = [asdict(record) for record in networks.history]
     metrics: dict[str, Any] = {
@@ -294,7 +297,13 @@ def _write_outcomes(
         suffix = "" if name == EVENTS else f"_{name}"
         _write_scores(folder / f"test_scores{suffix}.parquet", outcome)
         write_report(
-            outcome.judged, folder / f"report{suffix}.html", history=history, facts=facts, validation=ingested.report
+            outcome.judged,
+            folder / f"report{suffix}.html",
+            title="Which payment" if name == EVENTS else f"Which {name}",
+            history=history,
+            facts=facts,
+            validation=ingested.report,
+            config=config,
         )
 
 

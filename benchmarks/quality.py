@@ -1,0 +1,238 @@
+"""Quality on public data, by the protocols of docs/benchmarks.md: `python benchmarks/quality.py [--only fdh/strict]`.
+
+Every row is a mean over seeds (and folds) on a test part that nothing was chosen on; rows are merged into
+results/quality.json as they are done, so the benchmark can be run in pieces.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from results_io import RESULTS, merge_rows
+from scipy.special import expit
+
+from gnn import metrics
+from gnn.bundle import EVENTS
+from gnn.floors import class_rate_floor
+from gnn.metrics import Metric, Undefined
+from gnn.pipeline import TaskSpec
+from gnn.splits import RandomSplit, TimeSplit
+from gnn.temporal_sage import SageSpec
+from gnn.trainer import TrainerSpec
+from gnn.workbench import Workbench
+from graphs.behaviour import BehaviourSpec
+from graphs.config import compose
+from graphs.events import MICROSECONDS_PER_DAY, EventLog
+from graphs.ingest import ingest
+from graphs.schema import DataSchema
+from graphs.signatures import check_config
+
+log = logging.getLogger("quality")
+
+KEY = ("dataset", "protocol", "model")
+MODELS = (
+    "class_rate",
+    "lightgbm_raw",
+    "lightgbm_aggregates",
+    "no_edges",
+    "shuffled_edges",
+    "temporal_sage",
+    "lightgbm_embeddings",
+)
+EDGES = {"temporal_sage": "real", "no_edges": "none", "shuffled_edges": "shuffled"}
+
+Judge = Callable[[np.ndarray], dict[str, Metric]]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A workbench, the task asked, and how its test scores are judged."""
+
+    bench: Workbench
+    task: str
+    judge: Judge
+    raw_label_rate: np.ndarray
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A named experiment (configs/experiment) and its folds."""
+
+    dataset: str
+    name: str
+    experiment: str
+
+    @cached_property
+    def specs(self) -> Mapping[str, Any]:
+        """The experiment's arguments of `gnn.pipeline.train`, checked and built."""
+        call = check_config(compose("train", [f"experiment={self.experiment}"]))
+        assert isinstance(call, functools.partial)
+        return call.keywords
+
+    @cached_property
+    def events(self) -> EventLog:
+        return ingest(DataSchema.from_config(dict(self.specs["data"]))).log
+
+    def folds(self) -> Iterator[Fold]:
+        split, behaviour, task = (self.specs[group] for group in ("split", "features", "task"))
+        if self.dataset == "fdh":
+            yield from _handbook_folds(self.events, split, behaviour)
+            return
+        assert isinstance(task, TaskSpec) and isinstance(split, TimeSplit | RandomSplit)
+        bench = Workbench.lay_out(
+            self.events, split.apply(self.events), behaviour, tasks=task.nodes, ask_events=task.events
+        )
+        asked = EVENTS if task.events else task.nodes[0].entity_type
+        label = bench.labels(asked, bench.judged)
+        amount = self.events.amount[bench.split.test] if asked == EVENTS else None
+        fitted = bench.label[bench.split.refit] if task.events else bench.judged.nodes[asked].label
+        yield Fold(bench, asked, lambda score: _judged(label, score, amount), fitted)
+
+
+PROTOCOLS = (
+    Protocol("fdh", "strict", "fdh_strict"),
+    Protocol("fdh", "open", "fdh_open"),
+    Protocol("sffsd", "forward", "sffsd_forward"),
+    Protocol("sffsd", "gtan_split", "sffsd_gtan_split"),
+    Protocol("p2p", "new_users_2017-11-01", "p2p_2017_11"),
+    Protocol("p2p", "new_users_2018-01-01", "p2p_2018_01"),
+    Protocol("p2p", "new_users_2018-06-01", "p2p_2018_06"),
+    Protocol("graphfaker_medium", "time_60_20_20", "graphfaker_medium"),
+    Protocol("world", "time_60_20_20", "world"),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="dataset, dataset/protocol, several with commas")
+    parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--seeds", default="0,1,2")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    wanted = [part for part in arguments.only.split(",") if part]
+    seeds = [int(seed) for seed in arguments.seeds.split(",")]
+    for protocol in PROTOCOLS:
+        place = f"{protocol.dataset}/{protocol.name}"
+        if wanted and not any(place == part or protocol.dataset == part for part in wanted):
+            continue
+        folds = list(protocol.folds())
+        for model in arguments.models.split(","):
+            if model == "lightgbm_embeddings" and folds[0].task != EVENTS:
+                continue
+            row = _row(protocol, folds, model, seeds)
+            log.info("%s %s: %s", place, model, {name: row.get(name) for name in ("auc", "ap", "cp100", "hits100")})
+            merge_rows(RESULTS / "quality.json", [row], KEY)
+
+
+def _row(protocol: Protocol, folds: list[Fold], model: str, seeds: list[int]) -> dict[str, Any]:
+    """Mean over folds for each seed, then mean and standard deviation over seeds."""
+    used = seeds[:1] if model == "class_rate" else seeds
+    began, by_seed = time.perf_counter(), []
+    for seed in used:
+        judged = [fold.judge(_scores(protocol, fold, model, seed)) for fold in folds]
+        by_seed.append({name: _mean([fold[name] for fold in judged]) for name in judged[0]})
+        log.info("%s/%s %s seed %d: %s", protocol.dataset, protocol.name, model, seed, by_seed[-1])
+    seconds = (time.perf_counter() - began) / len(used) / len(folds)
+    row: dict[str, Any] = {"dataset": protocol.dataset, "protocol": protocol.name, "model": model}
+    spread = {}
+    for name in by_seed[0]:
+        values = [judged[name] for judged in by_seed if judged[name] is not None]
+        row[name] = round(float(np.mean(values)), 4) if values else None
+        spread[name] = round(float(np.std(values)), 4) if values else None
+    return row | {"seeds": used, "std": spread, "train_seconds": round(seconds, 1)}
+
+
+def _scores(protocol: Protocol, fold: Fold, model: str, seed: int) -> np.ndarray:
+    bench, task = fold.bench, fold.task
+    sage, trainer = protocol.specs["model"], protocol.specs["trainer"]
+    assert isinstance(sage, SageSpec) and isinstance(trainer, TrainerSpec)
+    if model == "class_rate":
+        return class_rate_floor(fold.raw_label_rate, len(bench.labels(task, bench.judged)))
+    if model in ("lightgbm_raw", "lightgbm_aggregates"):
+        scores = bench.lightgbm(task, seed=seed, aggregates=model == "lightgbm_aggregates", threads=trainer.threads)
+    elif model == "lightgbm_embeddings":
+        single = replace(trainer, members=1)
+        epochs = trainer.epochs if not bench.split.has_validation else max(2, trainer.epochs // 2)
+        scores = bench.lightgbm_with_embeddings(sage, single, seed=seed, epochs=epochs, threads=trainer.threads)
+    else:
+        scores = expit(bench.train_networks(sage.with_edges(EDGES[model]), trainer, seed=seed).test[task])
+    assert not isinstance(scores, Undefined), scores
+    return scores
+
+
+def _judged(label: np.ndarray, score: np.ndarray, amount: np.ndarray | None = None) -> dict[str, Metric]:
+    alerts = max(100, len(label) // 100)
+    found: dict[str, Metric] = {
+        "auc": metrics.auc(label, score),
+        "ap": metrics.average_precision(label, score),
+        "hits100": metrics.hits_at_k(label, score, k=100),
+        "recall_at_budget": metrics.at_budget(label, score, budget=alerts, amount=amount).recall,
+    }
+    return found
+
+
+def _mean(values: list[Metric]) -> float | None:
+    usable = [value for value in values if not isinstance(value, Undefined)]
+    return float(np.mean(usable)) if usable else None
+
+
+# ---------------------------------------------------------------- the Fraud Detection Handbook's prequential test
+
+HANDBOOK_FOLDS = ("2018-07-25", "2018-08-01", "2018-08-08", "2018-08-15")
+
+
+def _handbook_folds(events: EventLog, split: TimeSplit, behaviour: BehaviourSpec) -> Iterator[Fold]:
+    """Train 7 days, wait 7, test 7; customers known to be compromised leave the test part (CP@100: per day)."""
+    first = None
+    for start in HANDBOOK_FOLDS:
+        day_of = np.datetime64(start, "D").astype(int)
+        cut, end = (str(np.datetime64(start, "D") + days) for days in (14, 21))
+        train_from = start if split.train_from is None else split.train_from
+        parts = replace(split, train_from=train_from, test_from=cut, test_until=end).apply(events)
+        first = first or Workbench.lay_out(events, parts, behaviour)
+        bench = replace(
+            first,
+            split=parts,
+            choosing=replace(first.choosing, fitted=parts.fit, judged=parts.valid, cut=parts.valid_cut),
+            judged=replace(first.judged, fitted=parts.refit, judged=parts.test, cut=parts.cut),
+        )
+        kept = handbook_rows(events, int(day_of))[parts.test]
+        yield Fold(bench, EVENTS, _handbook_judge(events, parts.test, kept), bench.label[parts.refit])
+
+
+def handbook_rows(events: EventLog, first_day: int) -> np.ndarray:
+    """(events,) bool: test rows of the fold whose training starts on `first_day` (days since 1970), without the
+    customers that were known to be compromised."""
+    day, customer, fraud = events.event_time // MICROSECONDS_PER_DAY, events.entities[:, 0], events.label == 1
+    compromised = np.unique(customer[fraud & (day >= first_day) & (day < first_day + 7)])
+    kept = np.zeros(len(events), bool)
+    for test_day in range(7):
+        newly = customer[fraud & (day == first_day + 7 + test_day - 1)]
+        compromised = np.union1d(compromised, newly)
+        kept |= (day == first_day + 14 + test_day) & ~np.isin(customer, compromised)
+    return kept
+
+
+def _handbook_judge(events: EventLog, test: np.ndarray, kept: np.ndarray) -> Judge:
+    label = (events.label[test] == 1).astype(np.int8)[kept]
+    day = (events.event_time[test] // MICROSECONDS_PER_DAY)[kept]
+    customer = events.entities[test, 0][kept]
+
+    def judge(score: np.ndarray) -> dict[str, Metric]:
+        found = _judged(label, score[kept])
+        found["cp100"] = metrics.card_precision_at_k(day, customer, score[kept], label, k=100)
+        return found
+
+    return judge
+
+
+if __name__ == "__main__":
+    main()
