@@ -198,11 +198,12 @@ class _CsvReader:
             cells, consumed = self._tokenise(np.frombuffer(data, np.uint8), final)
             rest = data[consumed:]
             if len(rest) > LONGEST_RECORD:
-                self._fail_quote(self.rows + len(cells), _line_of(data, consumed) + self.lines - 1, "is never closed")
-            cells = cells.without_blank()
-            if len(cells):
-                yield cells
-            self.lines += _line_of(data, consumed) - 1
+                line = self.lines + _lines_in(cells.data[:consumed])
+                self._fail_quote(self.rows + len(cells), line, "is never closed")
+            whole = cells.without_blank()
+            if len(whole):
+                yield whole
+            self.lines += _lines_in(cells.data[:consumed])
 
     def _tokenise(self, data: np.ndarray, final: bool) -> tuple[_Cells, int]:
         size = int(np.count_nonzero(data == ord(self.delimiter)))
@@ -214,7 +215,7 @@ class _CsvReader:
         )
         cells = _Cells(data, starts, ends, escaped, firsts[: records + 1])
         if problem:
-            line = _line_of(data.tobytes(), at) + self.lines - 1
+            line = self.lines + _lines_in(data[:at])
             found = "is never closed" if problem == _UNCLOSED else "is followed by more text where it closes"
             self._fail_quote(self.rows + len(cells.without_blank()), line, found)
         return cells, int(consumed)
@@ -313,9 +314,9 @@ def _detect_encoding(start: bytes, declared: str) -> tuple[str, int]:
     return codecs.lookup(declared).name, 0
 
 
-def _line_of(data: bytes, position: int) -> int:
-    head = data[:position]
-    return head.count(b"\n") + 1 + (head.count(b"\r") - head.count(b"\r\n"))
+def _lines_in(data: np.ndarray) -> int:
+    """How many lines end in `data`; CR LF is one end."""
+    return max(int(np.count_nonzero(data == _LF)), int(np.count_nonzero(data == _CR)))
 
 
 @dataclass(frozen=True)

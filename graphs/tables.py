@@ -39,9 +39,28 @@ Field = tuple[str, str]
 TIME, KNOWN_TIME, AMOUNT = ("time", ""), ("known_time", ""), ("amount", "")
 LABEL, LABEL_KNOWN = ("label", ""), ("label_known", "")
 
-CERTAINLY_SHORTENED = r"^\d(\.\d+)?E\+\d+$"
-POSSIBLY_SHORTENED = r"^\d+(\.\d+)?E\d+$"
-THROUGH_FLOAT = r"^\d+\.0$"
+DOUBTFUL_NUMBER = r"^\d[\d.]*(E[+\d]|\.0$)"
+DAMAGES = (
+    (
+        "shortened",
+        r"^\d(\.\d+)?E\+\d+$",
+        "looks like a number shortened by a spreadsheet: different ids may have become the same",
+        "Re-export the column as text.",
+    ),
+    (
+        "maybe-shortened",
+        r"^\d+(\.\d+)?E\d+$",
+        "may be a number shortened by a spreadsheet, or a real code",
+        "Look at the source; re-export the column as text if it was a number.",
+    ),
+    (
+        "through-float",
+        r"^\d+\.0$",
+        "looks like a whole number that was read as one with a fraction",
+        "Re-export the column as text.",
+    ),
+)
+"""What spreadsheets and number readers do to ids: code, pattern, message, remedy."""
 
 
 @dataclass(frozen=True)
@@ -428,14 +447,10 @@ class _TableReader:
                 "Set data.id_normalisation=none to keep them as they are.",
                 count=keys.changed,
             )
-        for code, pattern, message, remedy in (
-            ("shortened", CERTAINLY_SHORTENED, "looks like a number shortened by a spreadsheet: different ids may "
-             "have become the same", "Re-export the column as text."),
-            ("maybe-shortened", POSSIBLY_SHORTENED, "may be a number shortened by a spreadsheet, or a real code",
-             "Look at the source; re-export the column as text if it was a number."),
-            ("through-float", THROUGH_FLOAT, "looks like an id that was read as a number with a fraction",
-             "Re-export the column as text."),
-        ):  # fmt: skip
+        doubtful = pc.match_substring_regex(keys.values, DOUBTFUL_NUMBER).to_numpy(zero_copy_only=False)
+        if not doubtful.any():
+            return
+        for code, pattern, message, remedy in DAMAGES:
             hit = pc.match_substring_regex(keys.values, pattern).to_numpy(zero_copy_only=False)
             if hit.any():
                 rows = np.flatnonzero(np.append(hit, False)[keys.codes])
@@ -447,13 +462,14 @@ class _TableReader:
 
 def merge_keys(parts: Sequence[Keys | Categorical]) -> Categorical:
     """Codes of several parts over one list of values, in order of first appearance in the parts."""
-    values = pc.unique(pa.chunked_array([part.values for part in parts], pa.string()))
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
-    codes = [
-        np.append(pc.index_in(part.values, value_set=values).to_numpy(zero_copy_only=False), MISSING)[part.codes]
-        for part in parts
+    if len(parts) == 1:
+        return Categorical(parts[0].codes, parts[0].values)
+    chunks = [
+        pa.DictionaryArray.from_arrays(pa.array(part.codes, mask=part.codes == MISSING), part.values) for part in parts
     ]
+    unified = pa.chunked_array(chunks, pa.dictionary(pa.int32(), pa.string())).unify_dictionaries()
+    codes = [pc.fill_null(chunk.indices, MISSING).to_numpy(zero_copy_only=False) for chunk in unified.chunks]
+    values = unified.chunk(0).dictionary if unified.num_chunks else pa.array([], pa.string())
     return Categorical(_joined(codes, np.int32).astype(np.int32, copy=False), values)
 
 

@@ -649,19 +649,30 @@ def read_keys(array: pa.Array, *, nulls: frozenset[str], normalisation: str) -> 
     text, bad = as_text(array)
     coded = text.dictionary_encode()
     codes = pc.fill_null(coded.indices, MISSING).to_numpy(zero_copy_only=False).astype(np.int32)
-    plain = coded.dictionary
-    normal = normalise(plain, normalisation)
-    altered = pc.not_equal(plain, normal).to_numpy(zero_copy_only=False)
-    values = pc.unique(normal)
-    to = pc.index_in(normal, value_set=values).to_numpy(zero_copy_only=False).astype(np.int32)
-    nothing = is_word(values, nulls)
-    kept = np.cumsum(~nothing, dtype=np.int32) - 1
-    kept[nothing] = MISSING
-    values = values.filter(pa.array(~nothing))
-    altered &= ~nothing[to] if len(to) else altered
-    changed = int(np.count_nonzero(np.append(altered, False)[codes])) if altered.any() else 0
-    codes = np.append(kept[to], np.int32(MISSING))[codes].astype(np.int32)
-    return Keys(codes, values, bad, changed)
+    plain, values = coded.dictionary, normalise(coded.dictionary, normalisation)
+    altered = pc.not_equal(plain, values).to_numpy(zero_copy_only=False)
+    nothing = np.zeros(len(values), bool)
+    # Null words are short, and what is left of an id after trimming tells how short it is.
+    short = np.flatnonzero(_lengths(values) <= max(map(_bytes, nulls))) if normalisation != "none" else None
+    if short is None:
+        nothing = is_word(values, nulls)
+    elif len(short):
+        nothing[short] = is_word(values.take(pa.array(short)), nulls)
+    if not (altered.any() or nothing.any()):
+        return Keys(codes, values, bad, 0)
+    changed = int(np.count_nonzero(np.append(altered & ~nothing, False)[codes]))
+    kept = pc.unique(values.filter(pa.array(~nothing)))
+    to = pc.fill_null(pc.index_in(values, value_set=kept), MISSING).to_numpy(zero_copy_only=False)
+    codes = np.append(to, MISSING)[codes].astype(np.int32)
+    return Keys(codes, kept, bad, changed)
+
+
+def _bytes(word: str) -> int:
+    return len(word.encode())
+
+
+def _lengths(values: pa.StringArray) -> np.ndarray:
+    return pc.binary_length(values).to_numpy(zero_copy_only=False)
 
 
 def normalise(values: pa.StringArray, rule: str) -> pa.StringArray:
