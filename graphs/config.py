@@ -102,18 +102,23 @@ def compose(
     >>> compose("train", ["data=p2p", "trainer.epochs=3"])["trainer"]["epochs"]
     3
     """
-    main, *more = folders or [config_folder()]
-    for extra in more:
+    folders = folders or [config_folder()]
+    for extra in folders[1:]:
         if not extra.is_dir():
             raise ConfigError(f"--config-dir: {extra} is not a folder")
-    search = [f"hydra.searchpath=[{','.join(f'file://{extra}' for extra in more)}]"] if more else []
-    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(main.absolute())):
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(folders[0].absolute())):
         try:
-            config = hydra.compose(verb, [*search, *overrides])
+            config = hydra.compose(verb, [*_search(folders), *overrides])
         except COMPOSITION_ERRORS as error:
-            problems = list(_explain(verb, overrides, search, program)) or [_shorten(error)]
+            problems = list(_explain(verb, overrides, folders, program)) or [_shorten(error)]
             raise ConfigError("\n".join(problems)) from error
         return _plain(config)
+
+
+def _search(folders: Sequence[Path]) -> list[str]:
+    """The override that lets Hydra look in the folders after the first, too."""
+    places = ",".join(f"'file://{folder}'" for folder in folders[1:])
+    return [f"hydra.searchpath=[{places}]"] if places else []
 
 
 def save_config(config: Mapping[str, Any], folder: Path) -> Path:
@@ -267,7 +272,7 @@ def _tell(error: RingtraceError, *, debug: bool) -> int:
 # ------------------------------------------------------------------------------------------- explaining
 
 
-def _explain(verb: str, overrides: Sequence[str], search: list[str], program: str) -> Iterator[str]:
+def _explain(verb: str, overrides: Sequence[str], folders: Sequence[Path], program: str) -> Iterator[str]:
     """Every override at fault. Hydra stops at the first, speaks of its grammar, and offers to add typos."""
     choices, values = list[str](), list[Override]()
     for text in overrides:
@@ -276,7 +281,7 @@ def _explain(verb: str, overrides: Sequence[str], search: list[str], program: st
             yield _advise_quotes(text, overrides, program)
         elif override.is_sweep_override():
             yield f"{text}: several values; add -m to run each, or write [a,b] for a list"
-        elif options := _options(override.key_or_group):
+        elif options := _options(override.key_or_group, folders):
             problem = _check_choice(override, options)
             if problem is None:
                 choices.append(text)
@@ -284,7 +289,7 @@ def _explain(verb: str, overrides: Sequence[str], search: list[str], program: st
                 yield problem
         else:
             values.append(override)
-    yield from _check_keys(verb, values, [*search, *choices])
+    yield from _check_keys(verb, values, [*_search(folders), *choices], folders)
 
 
 def _parse(text: str) -> Override | None:
@@ -305,9 +310,12 @@ def _advise_quotes(text: str, overrides: Sequence[str], program: str) -> str:
     return f'{key}: a value with = , : or brackets in it must be quoted, key="…"; write:\n  {program} {fixed}'
 
 
-def _options(group: str) -> list[str]:
+def _options(group: str, folders: Sequence[Path]) -> list[str]:
+    """The options of a group in our folders, those in subfolders too, or else in Hydra's own."""
+    files = [(folder / group, file) for folder in folders for file in (folder / group).rglob("*.yaml")]
+    ours = [str(file.relative_to(parent).with_suffix("")) for parent, file in files]
     loader = GlobalHydra.instance().config_loader()
-    return loader.get_group_options(group, results_filter=ObjectType.CONFIG)
+    return ours or loader.get_group_options(group, results_filter=ObjectType.CONFIG)
 
 
 def _check_choice(override: Override, options: list[str]) -> str | None:
@@ -319,14 +327,16 @@ def _check_choice(override: Override, options: list[str]) -> str | None:
     return None
 
 
-def _check_keys(verb: str, overrides: Sequence[Override], choices: Sequence[str]) -> Iterator[str]:
+def _check_keys(
+    verb: str, overrides: Sequence[Override], choices: Sequence[str], folders: Sequence[Path]
+) -> Iterator[str]:
     """Name each override whose key the configuration lacks; what `+` adds is for `check_config` to judge."""
     try:
         config = hydra.compose(verb, list(choices))
     except COMPOSITION_ERRORS:
         return
     known = list(_key_paths(config))
-    groups = [group for group in GlobalHydra.instance().config_loader().list_groups("") if group != "hydra"]
+    groups = [path.name for folder in folders for path in folder.iterdir() if path.is_dir()]
     for override in overrides:
         key = override.key_or_group
         adds = override.is_add() or override.is_force_add()
