@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -164,20 +165,48 @@ class Stage:
 
     def gift_shops(self, count: int) -> np.ndarray:
         """Merchants whose goods turn into money again: gift cards, electronics, digital goods."""
+        return self.rng.choice(self._gift_shops, count).astype(np.int32)
+
+    def quiet_shop(self) -> int:
+        """A merchant of below-median popularity in some region, as far as possible not used before."""
+        for _ in range(20):
+            chosen = int(self.rng.choice(self._quiet_shops))
+            if chosen not in self.used_shops:
+                break
+        self.used_shops.add(chosen)
+        return chosen
+
+    def colleagues(self) -> np.ndarray:
+        """The honest users of a random workplace."""
+        codes = self.population.workplace
+        workplace = codes[self._at_work[self.rng.integers(len(self._at_work))]]
+        low, high = np.searchsorted(codes[self._at_work], [workplace, workplace + 1])
+        return self._at_work[low:high]
+
+    @cached_property
+    def is_honest(self) -> np.ndarray:
+        """(users,) bool."""
+        mask = np.zeros(len(self.population), dtype=np.bool_)
+        mask[self.honest] = True
+        return mask
+
+    @cached_property
+    def _at_work(self) -> np.ndarray:
+        employed = self.honest[self.population.workplace[self.honest] >= 0]
+        return employed[np.argsort(self.population.workplace[employed], kind="stable")]
+
+    @cached_property
+    def _gift_shops(self) -> np.ndarray:
         shop = self.population.merchants
         sells = np.isin(shop.category, [CATEGORIES.index(c) for c in ("gift_card", "electronics", "digital")])
         wanted = np.flatnonzero(sells & (shop.region == ONLINE_REGION))
-        return self.rng.choice(wanted if len(wanted) else np.arange(len(shop)), count).astype(np.int32)
+        return wanted if len(wanted) else np.arange(len(shop))
 
-    def quiet_shop(self) -> int:
-        """A merchant of below-median popularity in some region that no other scheme has used."""
+    @cached_property
+    def _quiet_shops(self) -> np.ndarray:
         shop = self.population.merchants
         popularity = np.diff(shop.reach)
-        quiet = np.flatnonzero((popularity <= np.median(popularity)) & (shop.region != ONLINE_REGION))
-        free = np.setdiff1d(quiet, np.fromiter(self.used_shops, dtype=np.int64))
-        chosen = int(self.rng.choice(free if len(free) else quiet))
-        self.used_shops.add(chosen)
-        return chosen
+        return np.flatnonzero((popularity <= np.median(popularity)) & (shop.region != ONLINE_REGION))
 
 
 def members_of(plan: Plan, role: str, **codes: np.ndarray) -> Members:

@@ -264,15 +264,13 @@ def _acquaintances(stage: Stage, name: str, count: int, *, time: int) -> np.ndar
     strangers."""
     population, rng = stage.population, stage.rng
     if name == "corporate_card":
-        workplace = population.workplace[rng.choice(stage.honest[population.workplace[stage.honest] >= 0])]
-        candidates = np.intersect1d(np.flatnonzero(population.workplace == workplace), stage.honest)
+        candidates = rng.permutation(stage.colleagues())
     elif name == "travel_group":
         near = (int(rng.choice(stage.honest)) + rng.permutation(6 * count)) % len(population)
-        candidates = np.intersect1d(near, stage.honest)
+        candidates = near[stage.is_honest[near]]
     else:
-        candidates = stage.honest
-    chosen = rng.choice(candidates, min(2 * count, len(candidates)), replace=False)
-    return chosen[population.active(chosen, np.array(time))][:count].astype(np.int32)
+        candidates = rng.permutation(np.unique(rng.choice(stage.honest, 2 * count)))
+    return candidates[population.active(candidates, np.array(time))][:count].astype(np.int32)
 
 
 def _lone(stage: Stage, spec: WorldSpec) -> Script:

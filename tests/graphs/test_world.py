@@ -1,5 +1,6 @@
 """The generated world: honest ids, times and labels, truth that fits, no shortcut in a single row, and difficulty."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from graphs.datasets.rhythm import DAY, HOUR, rhythms
 from graphs.datasets.tokens import tokens
 from graphs.datasets.world import WorldSpec, make_world
 from graphs.errors import ConfigError
+from graphs.events import UNLABELLED
+from graphs.ingest import ingest
+from graphs.schema import DataSchema
 
 REPOSITORY = Path(__file__).parents[2]
 MONDAY = 1_736_121_600_000_000  # 2025-01-06T00:00Z in µs
@@ -222,6 +226,16 @@ def test_labels_come_late_and_some_fraud_is_never_reported(demo: World) -> None:
     late = (fraud.label_known_time - fraud.event_time).dt.total_seconds() / 86400
     assert late.min() >= 5 and late.max() <= 60
     assert fraud.is_fraud_x.mean() == pytest.approx(0.8, abs=0.08)
+
+
+def test_the_mapping_of_the_world_reads_every_row_and_every_label() -> None:
+    mapping = yaml.safe_load((REPOSITORY / "configs" / "data" / "world.yaml").read_text())
+    sample = REPOSITORY / "data" / "sample" / "world"
+    log = ingest(DataSchema.from_config(mapping | {"root": str(sample)})).log
+    rows = json.loads((sample / "world.json").read_text())["rows"]
+    assert len(log) == sum(rows.values())
+    assert (log.label != UNLABELLED).sum() == rows["payments"] + rows["transfers"]
+    assert set(log.entity_ids) == {"user", "card", "device", "merchant"}
 
 
 # Truth
