@@ -47,6 +47,7 @@ from graphs.tables import (
     read_event_table,
     read_label_source,
 )
+from graphs.values import text_buffers
 
 log = logging.getLogger(__name__)
 
@@ -355,20 +356,27 @@ def _bits(values: np.ndarray) -> np.ndarray:
 
 
 def _key_bits(key: Categorical) -> np.ndarray:
-    hashes = np.array([_text_hash(value) for value in key.values.to_pylist()], np.uint64)
-    return np.append(hashes, np.uint64(0))[key.codes]
-
-
-def _text_hash(text: str) -> int:
-    """64-bit FNV-1a."""
-    found = 0xCBF29CE484222325
-    for byte in text.encode():
-        found = ((found ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
-    return found
+    return np.append(_text_bits(key.values), np.uint64(0))[key.codes]
 
 
 def _mix_text(content: np.ndarray, text: str) -> np.ndarray:
-    return _mix(content, np.full(len(content), _text_hash(text), np.uint64))
+    return _mix(content, np.full(len(content), _text_bits(pa.array([text]))[0]))
+
+
+def _text_bits(values: pa.StringArray) -> np.ndarray:
+    return _hash_texts(*text_buffers(values)) if len(values) else np.zeros(0, np.uint64)
+
+
+@njit(cache=True, nogil=True)
+def _hash_texts(offsets: np.ndarray, data: np.ndarray) -> np.ndarray:
+    """64-bit FNV-1a of each text."""
+    found = np.empty(len(offsets) - 1, np.uint64)
+    for row in range(len(found)):
+        bits = np.uint64(0xCBF29CE484222325)
+        for at in range(offsets[row], offsets[row + 1]):
+            bits = (bits ^ np.uint64(data[at])) * np.uint64(0x100000001B3)
+        found[row] = bits
+    return found
 
 
 def _mix(content: np.ndarray, bits: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,7 +184,7 @@ class _CsvReader:
                 self._fail("empty", "the file is empty", "Export it again with a header line.")
         except _CsvFaultError:
             return
-        except OSError as error:
+        except (OSError, EOFError, zlib.error) as error:
             self.findings.file_fault("unreadable", self.file, None, f"can't be read: {error}", "Check the file.")
 
     def _fail(self, code: str, message: str, remedy: str, *, row: int | None = None) -> None:

@@ -1,0 +1,310 @@
+"""Tables to a log: canonical order, entities, labels and clocks, duplicates, quarantine, and nothing lost."""
+
+import itertools
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from graphs.errors import DataError, NotFoundError, RingtraceError
+from graphs.events import ALWAYS, MISSING, NEVER, UNLABELLED
+from graphs.ingest import canonical_order, ingest
+from graphs.schema import DataSchema
+from graphs.store import fingerprint
+
+HOUR = 3_600_000_000
+DAY = 24 * HOUR
+PAYMENT = {"id": "id", "time": "t", "roles": {"user": "u", "device": "d"}}
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Write tables given as CSV lines and ingest them: files={name: text}, events={name: mapping}, …"""
+
+    def reading(files, *, events=None, **options):
+        for name, text in files.items():
+            (tmp_path / name).write_text(text)
+        events = events or {"payment": {**PAYMENT, "path": list(files)}}
+        return ingest(DataSchema.from_config({"root": str(tmp_path), "timezone": "UTC", "events": events, **options}))
+
+    return reading
+
+
+def lines(*rows, header="id,t,u,d"):
+    return "\n".join([header, *rows]) + "\n"
+
+
+def keys(log, role):
+    place = [r.name for r in log.roles].index(role)
+    ids = log.entity_ids[log.roles[place].entity_type]
+    return [None if code == MISSING else ids[int(code)].as_py() for code in log.entities[:, place]]
+
+
+def faults_of(raised):
+    return {(fault.code, fault.column): fault for fault in raised.value.faults}
+
+
+def test_rows_are_ordered_by_time_type_and_id_and_codes_by_first_appearance(read):
+    later = lines("b,2025-03-02,u2,d1", "a,2025-03-02,u3,", "c,2025-03-01,u1,d9")
+    log = read({"t.csv": later}).log
+    assert log.event_ids.to_pylist() == ["c", "a", "b"]
+    assert log.entity_ids["user"].to_pylist() == ["u1", "u3", "u2"]
+    assert log.entities.tolist() == [[0, 0], [1, MISSING], [2, 1]]
+
+
+def test_the_order_of_rows_files_and_columns_does_not_matter(read):
+    rows = ["1,2025-03-01,u1,d1", "2,2025-03-01,u2,d1", "3,2025-02-01,u1,", "4,2025-03-01T10:00Z,u3,d2"]
+    first = read({"a.csv": lines(*rows)}).log
+    turned = ["{3},{2},{1},{0}".format(*row.split(",")) for row in rows[::-1]]
+    events = {"payment": {**PAYMENT, "path": ["b.csv", "c.csv"]}}
+    files = {"b.csv": lines(*turned[:1], header="d,u,t,id"), "c.csv": lines(*turned[1:], header="d,u,t,id")}
+    assert fingerprint(read(files, events=events).log) == fingerprint(first)
+
+
+def test_event_types_sort_by_name_and_share_entities(read):
+    transfer = {"id": "id", "time": "t", "roles": {"sender": {"column": "a", "type": "user"},
+                                                   "receiver": {"column": "b", "type": "user"}}}  # fmt: skip
+    events = {"transfer": {**transfer, "path": "t.csv"}, "payment": {**PAYMENT, "path": "p.csv"}}
+    files = {"t.csv": lines("1,2025-03-01,x,y", header="id,t,a,b"), "p.csv": lines("1,2025-03-01,y,d1")}
+    log = read(files, events=events).log
+    assert log.event_types == ("payment", "transfer") and log.event_type.tolist() == [0, 1]
+    assert [role.name for role in log.roles] == ["sender", "receiver", "user", "device"]
+    assert log.entity_ids["user"].to_pylist() == ["y", "x"]
+    assert log.entities.tolist() == [[MISSING, MISSING, 0, 0], [1, 0, MISSING, MISSING]]
+
+
+def test_the_three_clocks(read):
+    header = "id,t,u,d,k,l,lk"
+    text = lines("1,2025-03-01T10:00Z,u,d,2025-03-02T00:00Z,1,2025-03-05", "2,2025-03-01T10:00Z,u,d,,,", header=header)
+    table = {**PAYMENT, "path": "t.csv", "known_time": "k", "label": "l", "label_known": "lk"}
+    log = read({"t.csv": text}, events={"payment": table}).log
+    assert ((log.known_time - log.event_time) // HOUR).tolist() == [14, 0]
+    assert log.label.tolist() == [1, UNLABELLED]
+    # A date is known by its last microsecond.
+    assert log.label_known_time.tolist() == [log.known_time[0] + 4 * DAY - 1, NEVER]
+
+
+def test_a_delay_says_when_labels_are_known(read):
+    text = lines("1,2025-03-01T10:00Z,u,d,yes", header="id,t,u,d,l")
+    events = {"payment": {**PAYMENT, "path": "t.csv", "label": "l", "label_delay_days": 0.5}}
+    log = read({"t.csv": text}, events=events).log
+    assert log.label_known_time[0] - log.event_time[0] == 12 * HOUR
+
+
+def test_rounding_takes_times_down_and_never_forward(read):
+    log = read({"t.csv": lines("1,2025-03-01T10:59:59.9Z,u,d")}, round_time="hour").log
+    assert log.event_time[0] % DAY == 10 * HOUR and log.known_time[0] == log.event_time[0]
+
+
+def test_features_over_tables_are_empty_where_a_table_lacks_them(read):
+    events = {
+        "login": {**PAYMENT, "path": "l.csv", "categorical": ["os"]},
+        "payment": {**PAYMENT, "path": "p.csv", "amount": "a", "numeric": ["n"], "categorical": ["os"]},
+    }
+    files = {
+        "l.csv": lines("1,2025-03-01,u,d,linux", header="id,t,u,d,os"),
+        "p.csv": lines("1,2025-03-02,u,d,2.50,7,bsd", header="id,t,u,d,a,n,os"),
+    }
+    log = read(files, events=events).log
+    np.testing.assert_array_equal(log.amount, [np.nan, 2.5])
+    np.testing.assert_array_equal(log.numeric["n"], [np.nan, 7])
+    assert (log.categorical["os"].values.to_pylist(), log.categorical["os"].codes.tolist()) == (
+        ["bsd", "linux"],
+        [1, 0],
+    )
+
+
+def test_entity_tables_add_entities_attributes_and_labels(read):
+    user = {"path": "u.csv", "id": "id", "known_time": "since", "numeric": ["n"], "categorical": ["tier"]}
+    table = lines("u9,2025-01-01T00:00Z,1,gold", "u1,,2,", "u1,2025-01-02T00:00Z,3,basic", header="id,since,n,tier")
+    events = {"payment": {**PAYMENT, "path": "t.csv"}}
+    files = {"t.csv": lines("1,2025-03-01,u1,d"), "u.csv": table}
+    log = read(files, events=events, entities={"user": user}).log
+    held = log.attributes["user"]
+    assert log.entity_ids["user"].to_pylist() == ["u1", "u9"]
+    assert held.entity.tolist() == [0, 0, 1] and held.known_time[0] == ALWAYS
+    assert held.numeric["n"].tolist() == [2, 3, 1] and held.categorical["tier"].codes.tolist() == [MISSING, 0, 1]
+
+
+def test_entity_labels_are_one_verdict_each(read):
+    user = {"path": "u.csv", "id": "id", "label": "l", "label_known": "lk"}
+    files = {"t.csv": lines("1,2025-03-01,u1,d"), "u.csv": lines("u1,1,2025-01-01T00:00Z", "u2,0,", header="id,l,lk")}
+    labels = read(files, events={"payment": {**PAYMENT, "path": "t.csv"}}, entities={"user": user}).log.entity_labels
+    assert labels["user"].label.tolist() == [1, 0]
+    assert labels["user"].known_time.tolist() == [1_735_689_600_000_000, NEVER]
+
+
+def test_labels_may_stand_in_another_table(read):
+    label = {"from": "truth.csv", "key": "tx", "column": "fraud", "absent": "negative"}
+    events = {"payment": {**PAYMENT, "path": "t.csv", "label": label, "label_delay_days": 0}}
+    files = {"t.csv": lines("a,2025-03-01,u,d", "b,2025-03-02,u,d"), "truth.csv": "tx,fraud\nb,true\nz,true\n"}
+    assert read(files, events=events).log.label.tolist() == [0, 1]
+    files["truth.csv"] = "tx,fraud\nb,true\nb,false\n"
+    with pytest.raises(DataError, match="a positive and a negative label"):
+        read(files, events=events)
+
+
+def test_integer_ids_of_parquet_meet_the_same_ids_of_csv(read, tmp_path):
+    pq.write_table(pa.table({"id": [1], "t": ["2025-03-01"], "u": [7], "d": pa.nulls(1)}), tmp_path / "t.parquet")
+    (tmp_path / "t2.csv").write_text(lines("2,2025-03-02,7,d1", "3,2025-03-02,007,d1"))
+    log = read({}, events={"payment": {**PAYMENT, "path": ["t.parquet", "t2.csv"]}}).log
+    assert keys(log, "user") == ["7", "7", "007"] and log.event_ids.to_pylist() == ["1", "2", "3"]
+
+
+# ------------------------------------------------------------------------------------------- duplicates
+
+
+def test_equal_rows_count_once_and_are_told(read):
+    ingested = read({"a.csv": lines("1,2025-03-01,u,d"), "b.csv": lines("2,2025-03-01,u,d", "1,2025-03-01 ,u,d")})
+    assert len(ingested.log) == 2
+    told = [warning for warning in ingested.report.warnings if warning.code == "duplicate"]
+    assert [(fault.rows, fault.values) for fault in told] == [((2,), ("1",))] and told[0].file.endswith("b.csv")
+
+
+@pytest.mark.parametrize(("rule", "user"), [("first", "u1"), ("last", "u2")])
+def test_different_rows_of_one_id_are_a_fault_or_go_by_the_rule(read, rule, user):
+    files = {"a.csv": lines("1,2025-03-01,u1,d", "2,2025-03-01,u1,d"), "b.csv": lines("1,2025-03-01,u2,d")}
+    with pytest.raises(DataError) as raised:
+        read(files)
+    fault = faults_of(raised)["conflict", "u"]
+    assert fault.file.endswith("b.csv") and "a.csv, data row 1" in fault.message and fault.values == ("u1", "u2")
+    ingested = read(files, events={"payment": {**PAYMENT, "path": list(files), "duplicates": rule}})
+    assert keys(ingested.log, "user") == [user, "u1"] and ingested.report.tables[0].replaced == 1
+
+
+def test_many_conflicts_are_told_in_a_few_lines(read):
+    rows = [f"{n},2025-03-0{day},u,d" for day in (1, 2) for n in range(100)]
+    with pytest.raises(DataError) as raised:
+        read({"a.csv": lines(*rows)})
+    assert len(raised.value.faults) == 11 and "90 more rows" in raised.value.faults[-1].message
+
+
+def test_made_ids_keep_equal_rows_apart_and_stay_the_same(read):
+    table = {**PAYMENT, "id": None, "path": "t.csv"}
+    text = lines("2025-03-01,u1,d", "2025-03-01,u1,d", "2025-03-01,u2,d", header="t,u,d")
+    ids = read({"t.csv": text}, events={"payment": table}).log.event_ids.to_pylist()
+    assert ids == ["1b2ec6f5ea657dc6-0", "be8ac70e9ed5842b-0", "be8ac70e9ed5842b-1"]
+    more = lines("2025-01-01,u9,d", *text.splitlines()[:0:-1], header="t,u,d")
+    assert set(ids) < set(read({"t.csv": more}, events={"payment": table}).log.event_ids.to_pylist())
+
+
+def test_made_ids_do_not_change_with_labels_or_features(read):
+    table = {**PAYMENT, "id": None, "path": "t.csv"}
+    files = {"t.csv": lines("2025-03-01,u1,d,1,web", header="t,u,d,l,c")}
+    plain = read(files, events={"payment": table}).log.event_ids
+    more = {**table, "label": "l", "label_delay_days": 1, "categorical": ["c"]}
+    assert read(files, events={"payment": more}).log.event_ids.equals(plain)
+
+
+# ------------------------------------------------------------------------------- faults and quarantine
+
+BROKEN = lines(
+    "1,2025-03-01T10:00Z,u1,d1,5,1", "2,soon,u1,d1,5,1", "3,2025-03-01T10:00Z,u1,d1,five,maybe",
+    ",2025-03-01,u1,d1,5,0", "5,2025-03-01,u1", "6,2025-03-02,u2,d1,7,0", header="id,t,u,d,a,l",
+)  # fmt: skip
+FULL = {**PAYMENT, "path": "t.csv", "amount": "a", "label": "l", "label_delay_days": 0}
+
+
+def test_all_faults_are_told_at_once(read):
+    with pytest.raises(DataError) as raised:
+        read({"t.csv": BROKEN}, events={"payment": FULL})
+    found = {key: fault.rows for key, fault in faults_of(raised).items()}
+    assert found == {
+        ("time", "t"): (2,), ("number", "a"): (3,), ("label", "l"): (3,), ("no-id", "id"): (4,), ("fields", None): (5,),
+    }  # fmt: skip
+
+
+def test_rows_at_fault_go_to_quarantine_as_they_are_with_reasons(read, tmp_path):
+    ingested = read({"t.csv": BROKEN}, events={"payment": FULL}, quarantine=str(tmp_path / "q"))
+    assert ingested.log.event_ids.to_pylist() == ["1", "6"]
+    table = pq.read_table(tmp_path / "q" / "payment.parquet").to_pylist()
+    assert [row["rejected_row"] for row in table] == [2, 3, 4, 5]
+    assert table[1]["a"] == "five" and "a: not a number" in table[1]["rejected_for"]
+    summary = ingested.report.tables[0]
+    assert (summary.rows, summary.kept, summary.rejected) == (6, 2, 4)
+    assert [path.name for path in (tmp_path / "q").iterdir()] == ["payment.parquet"]
+
+
+def test_too_many_rejects_are_an_error_and_nothing_is_written(read, tmp_path):
+    with pytest.raises(DataError, match="4 rows would be rejected, 3 may be"):
+        read({"t.csv": BROKEN}, events={"payment": FULL}, quarantine=str(tmp_path / "q"), max_rejects=3)
+    assert not (tmp_path / "q").exists()
+
+
+def test_faults_of_a_whole_file_are_not_for_quarantine(read, tmp_path):
+    with pytest.raises(DataError, match="never closed"):
+        read({"t.csv": BROKEN + '9,"'}, events={"payment": FULL}, quarantine=str(tmp_path / "q"))
+
+
+def test_the_reasons_in_quarantine_identify_nobody(read, tmp_path):
+    text = lines("1,4111111111111111,ana@example.org,d1", "2,2025-03-01,u1,d1")
+    report = read({"t.csv": text}, quarantine=str(tmp_path / "q")).report
+    reasons = pq.read_table(tmp_path / "q" / "payment.parquet")["rejected_for"].to_pylist()
+    for told in (str(report), json.dumps(report.to_json()), str(reasons)):
+        assert "4111111111111111" not in told and "ana@" not in told
+
+
+def test_missing_files_are_all_named_before_anything_else(read, tmp_path):
+    events = {"payment": {**PAYMENT, "path": ["no.csv", str(tmp_path / "nor.csv")]}}
+    with pytest.raises(NotFoundError, match=r"(?s)no\.csv.*nor\.csv"):
+        read({}, events=events)
+
+
+def test_an_event_without_an_entity_is_kept(read):
+    log = read({"t.csv": lines("1,2025-03-01,,", "2,2025-03-02,nan,null")}).log
+    assert len(log) == 2 and (log.entities == MISSING).all() and len(log.entity_ids["user"]) == 0
+
+
+def test_a_table_without_rows_is_a_log_without_events(read):
+    ingested = read({"t.csv": lines()})
+    assert len(ingested.log) == 0 and ingested.report.tables[0].rows == 0
+
+
+def test_the_report_says_where_every_row_went_as_text_and_as_json(read):
+    report = read({"t.csv": lines("1,2025-03-01,u,", "1,2025-03-01,u,")}).report
+    assert "payment: 2 rows read, 1 kept, 1 exact duplicates" in str(report) and "d in 2" in str(report)
+    assert json.loads(json.dumps(report.to_json()))["tables"][0]["missing"] == {"d": 2}
+
+
+def test_ties_are_ordered_by_the_bytes_of_ids():
+    ids = pa.array(["b", "a", "ä", "Z", "aa"])
+    order = canonical_order(np.zeros(5, np.int64), np.zeros(5, np.int16), ids)
+    assert ids.take(pa.array(order)).to_pylist() == ["Z", "a", "aa", "b", "ä"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_canonical_order_is_that_of_sorted_tuples(seed):
+    rng = np.random.default_rng(seed)
+    times, types = rng.integers(0, 4, 60), rng.integers(0, 2, 60).astype(np.int16)
+    ids = [f"e{n}" for n in rng.permutation(60)]
+    order = canonical_order(times, types, pa.array(ids))
+    assert order.tolist() == sorted(range(60), key=lambda row: (times[row], types[row], ids[row]))
+
+
+CELL = st.sampled_from(
+    ["u1", "u2", "", "nan", "2025-03-01", "2025-03-01 10:00Z", "5", "1,5", "x", '"', "1", "0", "4.1E+9"]
+)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.lists(CELL, min_size=5, max_size=7).map(",".join), max_size=6), quarantine=st.booleans())
+def test_any_table_is_kept_or_told_row_by_row(read, tmp_path, rows, quarantine):
+    where = str(tmp_path / "q") if quarantine else None
+    try:
+        report = read({"t.csv": lines(*rows, header="id,t,u,d,a,l")}, events={"payment": FULL}, quarantine=where).report
+    except RingtraceError as error:
+        assert str(error)
+        return
+    table = report.tables[0]
+    assert table.rows == table.kept + table.exact_duplicates + table.replaced + table.dropped + table.rejected
+    assert table.rows == len([row for row in rows if row]) or any('"' in row for row in rows)
+
+
+def test_every_order_of_three_rows_gives_one_log(read):
+    rows = ["1,2025-03-01,u1,d1", "2,2025-03-01,u2,d1", "3,2025-03-01,u1,"]
+    made = {fingerprint(read({"t.csv": lines(*turn)}).log) for turn in itertools.permutations(rows)}
+    assert len(made) == 1

@@ -1,0 +1,126 @@
+"""Mappings as YAML gives them: short forms, defaults, and every problem at once under its own key."""
+
+import pytest
+import yaml
+
+from graphs.errors import ConfigError
+from graphs.schema import DataSchema
+
+SMALL = """
+path: tx.csv
+events:
+  payment:
+    time: ts
+    roles: {user: user_id}
+"""
+
+
+def schema(text=SMALL, **changes):
+    mapping = yaml.safe_load(text)
+    table = mapping["events"]["payment"]
+    for key, value in changes.items():
+        (table if key not in TOP else mapping)[key] = value
+    return DataSchema.from_config(mapping)
+
+
+TOP = {
+    "timezone", "dst", "csv", "null_values", "extra_null_values", "round_time", "root", "path", "time_unit",
+    "id_normalisation", "max_rejects", "quarantine", "entities", "placeholders",
+}  # fmt: skip
+
+
+def problems(text=SMALL, **changes):
+    with pytest.raises(ConfigError) as caught:
+        schema(text, **changes)
+    return str(caught.value).splitlines()
+
+
+def test_short_forms_stand_for_the_long_ones():
+    table = schema(roles={"user": "u", "receiver": {"column": "v", "type": "user"}}, label="l").events[0]
+    assert [(role.name, role.column, role.entity_type) for role in table.roles] == [
+        ("user", "u", "user"),
+        ("receiver", "v", "user"),
+    ]
+    assert table.label.column == "l" and table.time.unit == "iso"
+
+
+def test_a_table_without_a_path_takes_the_shared_one():
+    assert schema(path=["a.csv", "b.csv"]).events[0].path == ("a.csv", "b.csv")
+    assert schema(**{"root": "/data"}).resolve("tx.csv").as_posix() == "/data/tx.csv"
+
+
+def test_a_role_or_table_set_to_null_is_not_there():
+    assert [role.name for role in schema(roles={"user": "u", "device": None}).events[0].roles] == ["user"]
+
+
+def test_yaml_booleans_in_label_words_mean_what_was_written():
+    label = (
+        schema(label=yaml.safe_load("{column: l, positive: [Yes, chargeback, '1'], negative: [No, 0]}")).events[0].label
+    )
+    assert {"yes", "true", "chargeback", "1"} <= label.positive
+    assert {"no", "false", "0"} <= label.negative and "legit" not in label.negative
+
+
+def test_a_word_given_for_one_side_leaves_the_default_of_the_other():
+    label = schema(label={"column": "l", "negative": ["fraud"]}).events[0].label
+    assert "fraud" in label.negative and "fraud" not in label.positive and "chargeback" in label.positive
+
+
+def test_the_empty_text_is_always_null_and_extra_words_are_added():
+    assert schema(null_values=["-"], extra_null_values=["Unknown"]).null_values == {"-", "unknown", ""}
+
+
+def test_all_problems_are_told_at_once_with_their_keys_and_suggestions():
+    told = problems(tiem="ts", label={"column": 3, "unknown": "dropp"}, timezone="Europe/Londn", csv={"decimal": ";"})
+    assert any(line.startswith("data.events.payment.tiem: no such key; did you mean time?") for line in told)
+    assert any(line.startswith("data.events.payment.label.column: expected text, got 3") for line in told)
+    assert any(line.startswith("data.events.payment.label.unknown:") and "drop?" in line for line in told)
+    assert any(line.startswith("data.timezone: 'Europe/Londn' is not a time zone") for line in told)
+    assert any(line.startswith("data.csv.decimal: expected one of ., ,") for line in told)
+    assert len(told) == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "start"),
+    [
+        ({"time": None}, "data.events.payment.time: missing"),
+        ({"roles": {}}, "data.events.payment.roles: missing"),
+        ({"path": None}, "data.events.payment.path: missing"),
+        ({"path": "???"}, "data.path: required"),
+        ({"numeric": "a", "post_event": ["a"]}, "data.events.payment.numeric: a is declared in post_event"),
+        ({"categorical": ["l"], "label": "l"}, "data.events.payment.categorical: l is the label"),
+        ({"numeric": ["a", "a"]}, "data.events.payment.numeric: names a twice"),
+        ({"label": {"column": "l", "from": "t.csv"}}, "data.events.payment.label.key:"),
+        ({"label_known": "k", "label_delay_days": 3}, "data.events.payment.label_delay_days: give this or"),
+        ({"label_delay_days": -1}, "data.events.payment.label_delay_days: expected a number from 0 on"),
+        (
+            {"label": {"column": "l", "positive": ["x"], "negative": ["X"]}},
+            "data.events.payment.label.negative: 'x' is",
+        ),
+        ({"time": {"column": "t", "unit": "min"}}, "data.events.payment.time.unit: expected one of iso, s,"),
+        ({"csv": {"delimiter": ";;"}}, "data.csv.delimiter: expected one plain character"),
+        ({"csv": {"encoding": "latin-99"}}, "data.csv.encoding: 'latin-99' is not an encoding"),
+        ({"csv": {"thousands": "."}}, "data.csv.thousands:"),
+        ({"round_time": "week"}, "data.round_time: expected one of second,"),
+        ({"max_rejects": 1.5}, "data.max_rejects: expected a whole number"),
+        ({"entities": {"user": {"path": "u.csv"}}}, "data.entities.user.id: missing"),
+        ({"id": 7}, "data.events.payment.id: expected text, got 7; as text it is written"),
+    ],
+)
+def test_a_problem_is_told_under_its_key(changes, start):
+    assert any(line.startswith(start) for line in problems(**changes)), problems(**changes)
+
+
+def test_one_role_cannot_be_of_two_types():
+    text = SMALL + "  transfer: {time: ts, roles: {user: {column: u, type: account}}}\n"
+    assert "name the roles apart" in problems(text)[0]
+
+
+@pytest.mark.parametrize("mapping", [{}, {"events": None}, {"events": []}, {"events": {"p": 3}}])
+def test_a_mapping_that_is_none_is_told(mapping):
+    with pytest.raises(ConfigError, match=r"data\.events"):
+        DataSchema.from_config(mapping)
+
+
+def test_a_value_that_identifies_somebody_is_masked():
+    assert "4111111111111111" not in problems(timezone="4111111111111111")[0]

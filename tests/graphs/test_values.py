@@ -1,0 +1,289 @@
+"""Cells to values, each by a rule that can be checked by hand."""
+
+import math
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from graphs.events import MISSING, UNLABELLED
+from graphs.schema import NULL_WORDS, CsvFormat, LabelColumn, TimeColumn
+from graphs.values import as_text, last_of_day, parse_labels, parse_numbers, parse_times, read_keys
+
+NULLS = frozenset(NULL_WORDS)
+DAY = 86_400_000_000
+
+
+def times(cells, *, timezone="UTC", dst="error", kind=None, nulls=NULLS, **column):
+    return parse_times(pa.array(cells, kind), TimeColumn("t", **column), timezone=timezone, dst=dst, nulls=nulls)
+
+
+def instant(text):
+    return int(datetime.fromisoformat(text).timestamp() * 1_000_000)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "2025-03-01T10:00:00Z",
+        "2025-03-01t10:00z",
+        "2025-03-01 10:00:00+00:00",
+        "2025/03/01 10:00 UTC",
+        " 2025-03-01T12:00:00+0200 ",
+        "2025-03-01T05:00:00-05",
+        "2025-03-01T15:30:00.000000 +05:30",
+    ],
+)
+def test_ways_of_writing_one_instant(cell):
+    assert times([cell], timezone=None).micros.tolist() == [1_740_823_200_000_000]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "2025-02-29T10:00:00Z", "2025-13-01T10:00:00Z", "2025-03-01T24:00:00Z", "2025-03-01T10:00:60Z", "01/03/2025",
+        "2025-03-01T10:00:00.Z", "2025-03-01T10:00:00 Europe/London", "2025-3-1", "20250301", "yesterday", "1740823200",
+        "2025-03-01T10", "0000-01-01", "1850-01-01T00:00:00Z", "2200-01-01T00:00:00Z", "2025-03-01T10:00:00+9:00",
+    ],
+)  # fmt: skip
+def test_what_is_no_time_is_bad_and_not_missing(cell):
+    found = times([cell])
+    assert found.bad.tolist() == [True]
+    assert found.missing.tolist() == [False]
+
+
+def test_digits_beyond_microseconds_are_cut_off():
+    assert times(["1970-01-01T00:00:00.1234569Z"]).micros.tolist() == [123_456]
+
+
+@pytest.mark.parametrize("cell", ["", " ", "NaN", "null", "N/A", None])
+def test_null_words_are_missing_times(cell):
+    assert times([cell], kind=pa.string()).missing.tolist() == [True]
+
+
+def test_a_date_declared_as_null_is_missing():
+    assert times(["1900-01-01", "2025-03-01"], nulls=NULLS | {"1900-01-01"}).missing.tolist() == [True, False]
+
+
+def test_a_time_without_a_zone_needs_one():
+    found = times(["2025-03-01 10:00:00", "2025-03-01T10:00:00Z"], timezone=None)
+    assert found.zoneless.tolist() == [True, False]
+    assert times(["2025-03-01 10:00:00"], timezone="America/New_York").micros[0] == instant("2025-03-01T15:00:00Z")
+
+
+def test_clock_times_shown_twice_or_never_are_told_apart_from_the_rest():
+    found = times(
+        ["2024-03-31 00:59:59", "2024-03-31 01:30:00", "2024-10-27 01:30:00", "2024-10-27 02:30:00"],
+        timezone="Europe/London",
+    )
+    assert found.nonexistent.tolist() == [False, True, False, False]
+    assert found.ambiguous.tolist() == [False, False, True, False]
+    assert found.micros[[0, 3]].tolist() == [instant("2024-03-31T00:59:59Z"), instant("2024-10-27T02:30:00Z")]
+
+
+@pytest.mark.parametrize(("dst", "hour"), [("earlier", "00"), ("later", "01")])
+def test_a_choice_takes_the_earlier_or_the_later_instant(dst, hour):
+    found = times(["2024-03-31 01:30:00", "2024-10-27 01:30:00"], timezone="Europe/London", dst=dst)
+    assert found.micros.tolist() == [instant(f"2024-03-31T{hour}:30:00Z"), instant(f"2024-10-27T{hour}:30:00Z")]
+
+
+def test_a_date_is_the_start_of_its_day_and_known_by_its_end():
+    found = times(["2025-03-01"], timezone="Europe/Berlin")
+    assert found.micros[0] == instant("2025-03-01T00:00:00+01:00")
+    assert last_of_day(found)[0] == found.micros[0] + DAY - 1
+
+
+@pytest.mark.parametrize(
+    ("cell", "unit", "micros"),
+    [
+        ("1740823200", "s", 1_740_823_200_000_000),
+        ("1740823200.5", "s", 1_740_823_200_500_000),
+        ("1740823200123", "ms", 1_740_823_200_123_000),
+        ("1740823200123456", "us", 1_740_823_200_123_456),
+        ("1740823200123456789", "ns", 1_740_823_200_123_456),
+        ("-1", "s", -1_000_000),
+        ("-1", "ns", -1),
+        ("0", "s", 0),
+    ],
+)
+def test_counts_since_1970_in_their_unit_as_text_and_as_numbers(cell, unit, micros):
+    assert times([cell], unit=unit).micros.tolist() == [micros]
+    if "." not in cell:
+        assert times([int(cell)], unit=unit).micros.tolist() == [micros]
+
+
+@pytest.mark.parametrize("cell", ["1.7E9", "2025-03-01", "99999999999999999999", "1740823200000"])
+def test_what_is_no_count_of_seconds_is_bad(cell):
+    assert times([cell], unit="s").bad.tolist() == [True]
+
+
+def test_a_number_is_no_time_unless_a_unit_is_declared():
+    assert times([1_740_823_200]).bad.tolist() == [True]
+
+
+def test_own_formats():
+    found = times(["01/03/2025 10:00", "2025-03-01"], format="%d/%m/%Y %H:%M")
+    assert found.micros[0] == instant("2025-03-01T10:00:00Z")
+    assert found.bad.tolist() == [False, True]
+    assert times(["01.03.2025"], format="%d.%m.%Y").date_only.tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.timestamp("ns", tz="UTC"), pa.timestamp("us", tz="America/New_York"), pa.timestamp("s", tz="+05:30")]
+)
+def test_typed_instants_with_a_zone_are_taken_as_they_are(kind):
+    array = pa.array([1_740_823_200, None]).cast(pa.timestamp("s", tz="UTC")).cast(kind)
+    found = parse_times(array, TimeColumn("t"), timezone=None, dst="error", nulls=NULLS)
+    assert found.micros.tolist() == [1_740_823_200_000_000, 0]
+    assert found.missing.tolist() == [False, True]
+
+
+def test_typed_dates_lose_the_time_of_day():
+    array = pa.array([20_148], pa.int32()).cast(pa.date32())
+    found = parse_times(array, TimeColumn("t"), timezone="UTC", dst="error", nulls=NULLS)
+    assert (found.micros[0], found.date_only[0]) == (20_148 * DAY, True)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.datetimes(datetime(1950, 1, 1), datetime(2037, 1, 1)),
+    st.sampled_from(
+        ["UTC", "Europe/London", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Africa/Casablanca"]
+    ),
+)
+def test_clock_times_agree_with_the_standard_library(moment, zone):
+    found = times([moment.isoformat(sep=" ")], timezone=zone, dst="earlier").micros[0]
+    both = [moment.replace(tzinfo=ZoneInfo(zone), fold=fold) for fold in (0, 1)]
+    assert found == min(round((one - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1e6) for one in both)
+
+
+# ---------------------------------------------------------------------------------------------- numbers
+
+
+def numbers(cells, *, nulls=NULLS, **csv):
+    return parse_numbers(pa.array(cells), CsvFormat(**csv), nulls=nulls)
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        ("12.50", 12.5), ("-3", -3.0), ("+3", 3.0), (".5", 0.5), ("5.", 5.0), ("1e3", 1000.0), ("1.5E-2", 0.015),
+        ("1,234.56", 1234.56), ("$1,000", 1000.0), ("(25.00)", -25.0), ("€12.50", 12.5), ("12.50 €", 12.5),
+        ("-£1,234,567", -1234567.0), ("($ 5)", -5.0), ("−7", -7.0), ("0.00", 0.0), ("007", 7.0),
+        ("123456789012345678901", 123456789012345678901.0), ("0.1234567890123456789", 0.1234567890123456789),
+    ],
+)  # fmt: skip
+def test_numbers_as_people_write_them(cell, value):
+    assert numbers([cell]).values.tolist() == [value]
+
+
+@pytest.mark.parametrize(("cell", "value"), [("1.234,56", 1234.56), ("1.000", 1000.0), ("12,5", 12.5), ("0,99", 0.99)])
+def test_decimal_commas_when_declared(cell, value):
+    assert numbers([cell], decimal=",").values.tolist() == [value]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["twelve", "12,5", "1,00", "1,0000", ",5", "1.2.3", "1,234,5", "1234,567", "$", "()", "(5", "5)", "--5", "$5€",
+     "inf", "1e999", "0x10", "5%", "1 000", "e5", "1e", "."],
+)  # fmt: skip
+def test_what_is_no_number_is_bad_and_never_a_guess(cell):
+    found = numbers([cell])
+    assert found.bad.tolist() == [True]
+    assert math.isnan(found.values[0])
+
+
+def test_null_words_are_missing_and_not_zero():
+    found = numbers(["", "n/a", "0"])
+    assert found.missing.tolist() == [True, True, False]
+    assert found.bad.tolist() == [False, False, False]
+
+
+def test_thousands_marks_and_currencies_are_noted():
+    found = numbers(["1,000", "$5", "€5", "10"])
+    assert found.grouped.tolist() == [True, False, False, False]
+    assert found.currencies == {"$", "€"}
+
+
+def test_a_declared_number_is_nothing():
+    assert numbers(["-1", "1"], nulls=NULLS | {"-1"}).missing.tolist() == [True, False]
+    assert numbers([-1, 1], nulls=NULLS | {"-1"}).missing.tolist() == [True, False]
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_that_python_wrote_is_read_exactly(value):
+    assert numbers([repr(value)]).values.tolist() == [value]
+
+
+@given(st.lists(st.text(alphabet="0123456789,.-+()$€ eE−'\x00x", max_size=12), min_size=1))
+def test_any_text_is_a_number_or_missing_or_bad(cells):
+    found = numbers(cells)
+    assert (np.isfinite(found.values) ^ found.missing ^ found.bad).all()
+
+
+@given(st.lists(st.text(alphabet="0123456789-/:TtZz+. UTC", max_size=30), min_size=1))
+def test_any_text_is_a_time_or_missing_or_bad(cells):
+    found = times(cells)
+    assert (found.fine.astype(int) + found.missing + found.bad == 1).all()
+
+
+# ---------------------------------------------------------------------------------------------- verdicts
+
+
+def test_label_words_count_without_case_and_outer_spaces():
+    label, unknown = parse_labels(pa.array(["Yes", "no ", "CHARGEBACK", "0", "", None]), LabelColumn("l"), nulls=NULLS)
+    assert label.tolist() == [1, 0, 1, 0, UNLABELLED, UNLABELLED]
+    assert not unknown.any()
+
+
+@pytest.mark.parametrize("cells", [["1", "0"], [1, 0], [1.0, 0.0], [True, False], ["1.0", "0.0"]])
+def test_labels_of_every_type(cells):
+    assert parse_labels(pa.array(cells), LabelColumn("l"), nulls=NULLS)[0].tolist() == [1, 0]
+
+
+def test_a_word_that_is_not_listed_is_unknown_and_not_negative():
+    label, unknown = parse_labels(pa.array(["disputed", "2", "0.7"]), LabelColumn("l"), nulls=NULLS)
+    assert unknown.all() and (label == UNLABELLED).all()
+
+
+# --------------------------------------------------------------------------------------------------- ids
+
+
+def keys(cells, *, normalisation="trim", kind=None):
+    found = read_keys(pa.array(cells, kind), nulls=NULLS, normalisation=normalisation)
+    return [None if code == MISSING else found.values[int(code)].as_py() for code in found.codes]
+
+
+def test_ids_stay_the_text_they_are():
+    assert keys(["007", "7", "0007", "007", "7.0", "1e5"]) == ["007", "7", "0007", "007", "7.0", "1e5"]
+
+
+def test_null_words_make_no_id():
+    assert keys(["", "nan", "NaN", "NULL", "None", "N/A", None, " null ", "unknown"]) == [None] * 8 + ["unknown"]
+
+
+def test_ids_are_trimmed_of_spaces_and_of_nothing_else():
+    assert keys([" u1", "u1\u00a0", "U1", "\tu1"]) == ["u1", "u1", "U1", "\tu1"]
+    assert keys([" u1", "U1"], normalisation="trim_lower") == ["u1", "u1"]
+    assert keys([" u1", "null "], normalisation="none") == [" u1", None]
+
+
+def test_whole_numbers_become_their_digits():
+    assert keys([7, None, 12_345_678_901]) == ["7", None, "12345678901"]
+    assert keys([7.0, None]) == ["7", None]
+
+
+@pytest.mark.parametrize("cells", [[7.5], [1e300], [b"\xff"]])
+def test_what_cannot_be_an_id_is_bad(cells):
+    assert as_text(pa.array(cells))[1].tolist() == [True]
+
+
+@given(st.lists(st.text(max_size=8)))
+def test_ids_differ_exactly_where_their_trimmed_texts_do(cells):
+    found = keys(cells, kind=pa.string())
+    for cell, key in zip(cells, found, strict=True):
+        assert key == cell.strip(" \u00a0") or cell.strip().lower() in NULLS
