@@ -28,10 +28,12 @@ class NodeTask:
     """Is this entity a fraud, as of T? Asked at regular snapshots.
 
     `answer`: "events" calls an entity fraudulent if one of its events in [T - active_days, T + horizon_days) was a
-    fraud; "entity" takes the label of the entity table. Asked of entities with an event in the last `active_days`,
-    or with `new_only` of those first seen within them (`first_seen_in`: in events of this type). `every_days` lies
-    between snapshots. Answers not known yet leave the question out; an entity whose label is not fraud *yet* counts
-    as clean, as it would to anybody then.
+    fraud; "entity" takes the label of the entity table. Asked of entities with an event in the last `active_days`;
+    `every_days` lies between snapshots. Answers not known yet leave the question out; an entity whose label is not
+    fraud *yet* counts as clean, as it would to anybody then.
+
+    `new_after_days` asks of new entities instead: each once, so many days after it was first seen (in events of type
+    `first_seen_in`), or at the part's end where that comes first. All are then looked at in the same phase of life.
     """
 
     entity_type: str
@@ -39,7 +41,7 @@ class NodeTask:
     every_days: float = 7.0
     active_days: float = 30.0
     horizon_days: float = 0.0
-    new_only: bool = False
+    new_after_days: float | None = None
     first_seen_in: str | None = None
 
     def __post_init__(self) -> None:
@@ -53,9 +55,11 @@ class NodeTask:
         slots = [slot for slot, role in enumerate(log.roles) if role.entity_type == self.entity_type]
         if not slots:
             raise ConfigError(f"nodes: no role of type '{self.entity_type}'; there are {', '.join(log.entity_types)}")
+        first_seen = self._first_seen(log, slots)
+        if self.new_after_days is not None:
+            return self._of_new(log, slots, first_seen, start, stop, known_by)
         step = round(self.every_days * MICROSECONDS_PER_DAY)
         moments = np.arange(stop, start, -step)[::-1]
-        first_seen = self._first_seen(log, slots)
         asked, labels = [np.zeros(0, np.int32)], [np.zeros(0, np.float32)]
         times = [np.zeros(0, np.int64)]
         for moment in moments:
@@ -67,6 +71,18 @@ class NodeTask:
             times.append(np.full(int(there.sum()), moment, np.int64))
         questions = NodeQuestions(self.entity_type, np.concatenate(asked), np.concatenate(times))
         return NodeExamples(questions, np.concatenate(labels))
+
+    def _of_new(
+        self, log: EventLog, slots: list[int], first_seen: np.ndarray, start: int, stop: int, known_by: int
+    ) -> NodeExamples:
+        """One question for every entity first seen in [start, stop)."""
+        assert self.new_after_days is not None
+        entities = np.flatnonzero((first_seen >= start) & (first_seen < stop)).astype(np.int32)
+        as_of = np.minimum(first_seen[entities] + round(self.new_after_days * MICROSECONDS_PER_DAY), stop)
+        label = self._answers(log, slots, entities, stop, known_by)
+        kept = np.flatnonzero(np.isfinite(label))
+        kept = kept[np.argsort(as_of[kept], kind="stable")]
+        return NodeExamples(NodeQuestions(self.entity_type, entities[kept], as_of[kept]), label[kept])
 
     def _first_seen(self, log: EventLog, slots: list[int]) -> np.ndarray:
         """(entities,) µs UTC of the first visible event, NEVER for none."""
@@ -85,8 +101,6 @@ class NodeTask:
 
     def _asked_at(self, log: EventLog, slots: list[int], first_seen: np.ndarray, moment: int) -> np.ndarray:
         since = moment - round(self.active_days * MICROSECONDS_PER_DAY)
-        if self.new_only:
-            return np.flatnonzero((first_seen >= since) & (first_seen < moment)).astype(np.int32)
         low, high = np.searchsorted(log.event_time, [since, moment])
         seen = log.entities[low:high][log.visible_time[low:high] < moment][:, slots].reshape(-1)
         entities = np.unique(seen[seen != MISSING])

@@ -113,7 +113,7 @@ class Workbench:
         fitted, asked, judged_nodes = {}, {}, {}
         for task in tasks:
             name, nobody = task.entity_type, NEVER - 1
-            fitted[name] = task.examples(events, first, split.valid_cut, known_by=split.valid_cut)
+            fitted[name] = task.examples(events, first, split.valid_cut, known_by=split.cut)
             asked[name] = task.examples(events, split.valid_cut, split.cut, known_by=split.cut)
             refitted = task.examples(events, first, split.cut, known_by=split.cut)
             judged_nodes[name] = _node_phase(

@@ -44,9 +44,10 @@ def test_fraud_that_is_known_later_is_not_known_now(log: EventLog) -> None:
     assert told(task.examples(log, 0, 3 * DAY, known_by=4 * DAY)) == [(3, 0, 0.0)]
 
 
-def test_new_entities_only(log: EventLog) -> None:
-    task = NodeTask("user", every_days=9, active_days=8.5, new_only=True)
-    assert told(task.examples(log, 0, 9 * DAY)) == [(9, 1, 1.0)]
+def test_new_entities_are_asked_about_once_in_the_same_phase_of_life(log: EventLog) -> None:
+    task = NodeTask("user", active_days=9, new_after_days=4)
+    assert told(task.examples(log, 0, 9 * DAY)) == [(4, 0, 1.0), (5, 1, 1.0)]
+    assert told(task.examples(log, 1 * DAY, 3 * DAY, known_by=6 * DAY)) == [(3, 1, 1.0)]
 
 
 def test_the_horizon_looks_ahead_of_the_snapshot(log: EventLog) -> None:

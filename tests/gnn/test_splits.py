@@ -19,7 +19,13 @@ def ten_days(log_from_rows: Callable[..., EventLog]) -> EventLog:
     """One payment a day from 2025-01-01, each label known three days later."""
     start = instant("2025-01-01")
     rows = [
-        {"id": f"p{d}", "type": "payment", "time": start + d * DAY, "label": d % 2, "label_known": start + (d + 3) * DAY}
+        {
+            "id": f"p{d}",
+            "type": "payment",
+            "time": start + d * DAY,
+            "label": d % 2,
+            "label_known": start + (d + 3) * DAY,
+        }
         for d in range(10)
     ]
     return log_from_rows(rows, roles=(Role("user", "user"),), event_types=("payment",))
@@ -31,10 +37,23 @@ def days(mask: np.ndarray) -> list[int]:
 
 def test_the_label_delay_stands_between_the_parts(ten_days: EventLog) -> None:
     split = TimeSplit(valid_from="2025-01-05", test_from="2025-01-09").apply(ten_days)
-    assert days(split.fit) == [0, 1]
+    assert days(split.fit) == [0, 1, 2, 3]
     assert days(split.valid) == [4, 5]
     assert days(split.refit) == [0, 1, 2, 3, 4, 5]
     assert days(split.test) == [8, 9]
+
+
+def test_bad_news_that_came_early_is_not_fitted_alone(log_from_rows: Callable[..., EventLog]) -> None:
+    """Frauds are known after a day, the rest after five: the newest known labels are all frauds."""
+    rows = [
+        {"id": f"{f}{d}", "type": "payment", "time": d * DAY, "label": f, "label_known": (d + (1 if f else 5)) * DAY}
+        for d in range(20)
+        for f in (0, 1)
+    ]
+    log = log_from_rows(rows, roles=(Role("user", "user"),), event_types=("payment",))
+    refit = TimeSplit(test_from="1970-01-16").apply(log).refit
+    assert log.event_time[refit].max() == 10 * DAY
+    assert log.label[refit].mean() == 0.5
 
 
 def test_labels_that_stop_coming_are_hidden_from_each_part(ten_days: EventLog) -> None:
@@ -56,7 +75,7 @@ def test_without_validation_the_epochs_are_fixed(ten_days: EventLog) -> None:
 
 def test_an_empty_part_is_named(ten_days: EventLog) -> None:
     with pytest.raises(ConfigError, match="the fit part is empty"):
-        TimeSplit(valid_from="2025-01-02", test_from="2025-01-09").apply(ten_days)
+        TimeSplit(valid_from="2025-01-01", test_from="2025-01-09").apply(ten_days)
 
 
 def test_cuts_out_of_order_are_refused() -> None:
