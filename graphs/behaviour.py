@@ -27,8 +27,8 @@ from graphs.tallies import (
     tally_labels,
     tally_pairs,
 )
-from graphs.temporal_graph import TemporalGraph, Timeline
-from graphs.windows import in_time_order, incidences, order_by_time, role_columns
+from graphs.temporal_graph import TemporalGraph
+from graphs.windows import in_order, incidences, order_by_time, role_columns
 
 FAMILIES = ("counts", "amounts", "distinct", "recency", "own_history", "labels", "pairs", "calendar")
 
@@ -229,7 +229,9 @@ class _Queries(NamedTuple):
 
 
 def _group(entities: np.ndarray, columns: np.ndarray, entity_count: int, times: np.ndarray) -> _Queries:
-    return _Queries(*incidences(*in_time_order(entities, times), columns, entity_count))
+    order = order_by_time(times)
+    offsets, rows, roles, _ = incidences(in_order(entities, order), order, columns, entity_count)
+    return _Queries(offsets, rows, roles, times.take(rows))
 
 
 @dataclass(frozen=True)
@@ -252,8 +254,7 @@ class _Labels:
         events = np.flatnonzero(usable)
         times = np.maximum(log.label_known_time[events], log.visible_time[events] + 1)
         order = order_by_time(times)
-        if len(order):
-            events, times = events[order], times[order]
+        events, times = in_order(events, order), in_order(times, order)
         return cls(events, times, log.label[events])
 
     def prior(self, times: np.ndarray) -> np.ndarray:
@@ -271,8 +272,8 @@ class _Labels:
             again = (entities[:, :place] == entities[:, place : place + 1]).any(axis=1)
             entities[again, place] = MISSING
         every, as_they_stand = np.arange(len(columns)), np.empty(0, np.int32)
-        offsets, places, _, times = incidences(entities, self.times, as_they_stand, every, entity_count)
-        return offsets, times, self.positive[places]
+        offsets, places, *_ = incidences(entities, as_they_stand, every, entity_count)
+        return offsets, self.times[places], self.positive[places]
 
 
 def _answer(
@@ -289,7 +290,7 @@ def _answer(
     log, line = graph.log, graph.timelines[plan.entity_type]
     windows = _lengths(spec.windows_hours)
     tally_entities(
-        line.offsets, line.events, line.roles, line.visible_time, *queries, query_amount,
+        line.offsets, line.events, line.roles, graph.visible_times.take(line.ranks), *queries, query_amount,
         log.entities, log.amount, log.event_type, plan.role_place, plan.type_count,
         plan.partners, plan.partner_count, plan.own_partner, windows, plan.keep, base, out,
     )  # fmt: skip
@@ -303,10 +304,10 @@ def _answer(
 def _answer_pairs(log: EventLog, pair_roles: tuple[int, int], base: int, out: np.ndarray) -> None:
     pairs, count = encode_pairs(log.entities[:, pair_roles[0]], log.entities[:, pair_roles[1]])
     column, only = pairs[:, None], np.zeros(1, np.int64)
-    past = Timeline(*_group(column, only, count, log.visible_time))
+    past = _group(column, only, count, log.visible_time)
     queries = _group(column, only, count, log.event_time)
     tally_pairs(
-        past.offsets, past.events, past.visible_time, queries.offsets, queries.rows, queries.times,
+        past.offsets, past.rows, past.times, queries.offsets, queries.rows, queries.times,
         log.amount, base, out,
     )  # fmt: skip
 

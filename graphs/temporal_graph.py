@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from graphs.errors import NotFoundError
 from graphs.events import MISSING, NEVER, UNLABELLED, EventLog
 from graphs.history import known_at, union
-from graphs.windows import in_time_order, incidences, last_before, role_columns
+from graphs.windows import in_order, incidences, last_before, order_by_time, role_columns
 
 _MAX_EVENTS = np.iinfo(np.int32).max
 _MAX_ROLES = np.iinfo(np.int8).max
@@ -26,15 +26,16 @@ _MAX_ROLES = np.iinfo(np.int8).max
 class Timeline:
     """The incidences of one entity type in CSR form: those of entity e stand at offsets[e]:offsets[e + 1].
 
-    `offsets` (entities + 1,) int64; the others (incidences,): `events` int32, `roles` int8 (position in
-    `log.roles`), `visible_time` int64 µs. Sorted per entity by (visible_time, event). An event that has an
-    entity in two roles of this type stands in its timeline twice, once per role.
+    `offsets` (entities + 1,) int64; the others (incidences,): `events` int32, `roles` int8 (position in `log.roles`)
+    and `ranks` int32, the place of the event in the order of (visible_time, event), in which each entity's part
+    stands. Where no event is known late that place is the event itself, and `ranks` is the same array as `events`.
+    An event that has an entity in two roles of this type stands in its timeline twice, once per role.
     """
 
     offsets: np.ndarray
     events: np.ndarray
     roles: np.ndarray
-    visible_time: np.ndarray
+    ranks: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -59,18 +60,22 @@ class TemporalGraph:
 
     log: EventLog
     timelines: Mapping[str, Timeline]
+    visible_times: np.ndarray
+    """(events,) int64 µs, ascending: visible_times[rank] is that of the event of this rank."""
 
     @classmethod
     def build(cls, log: EventLog) -> TemporalGraph:
-        """Build the timelines in time linear in the incidences (plus a sort of late-known events, if any)."""
+        """Build the timelines in time linear in the incidences."""
         assert len(log) <= _MAX_EVENTS, "event positions are int32"
         assert len(log.roles) <= _MAX_ROLES, "role positions are int8"
-        ordered = in_time_order(log.entities, log.visible_time)
+        visible_time = log.visible_time
+        order = order_by_time(visible_time)
+        entities = in_order(log.entities, order)
         timelines = {
-            entity_type: Timeline(*incidences(*ordered, role_columns(log, entity_type), len(ids)))
+            entity_type: Timeline(*incidences(entities, order, role_columns(log, entity_type), len(ids)))
             for entity_type, ids in log.entity_ids.items()
         }
-        return cls(log, timelines)
+        return cls(log, timelines, in_order(visible_time, order))
 
     def last_events(
         self, entity_type: str, entities: np.ndarray, times: np.ndarray, k: int
@@ -82,7 +87,7 @@ class TemporalGraph:
         """
         events = np.empty((len(entities), k), np.int32)
         roles = np.empty((len(entities), k), np.int8)
-        self._write_last(entity_type, entities, times, events, roles)
+        self._write_last(entity_type, entities, self._past(times), events, roles)
         return events, roles
 
     def windows(self, k: int, start: int = 0, stop: int | None = None) -> Windows:
@@ -91,11 +96,11 @@ class TemporalGraph:
         "Before" is strictly before the event's own event_time: none sees itself or one of the same instant.
         """
         rows = slice(start, len(self.log) if stop is None else stop)
-        entities, times = self.log.entities[rows], self.log.event_time[rows]
+        entities, past = self.log.entities[rows], self._past(self.log.event_time[rows])
         events = np.empty((*entities.shape, k), np.int32)
         roles = np.empty((*entities.shape, k), np.int8)
         for place, role in enumerate(self.log.roles):
-            self._write_last(role.entity_type, entities[:, place], times, events[:, place], roles[:, place])
+            self._write_last(role.entity_type, entities[:, place], past, events[:, place], roles[:, place])
         return Windows(events, roles)
 
     def as_of(self, time: int) -> TemporalGraph:
@@ -138,11 +143,15 @@ class TemporalGraph:
             met.update(border)
         return around
 
+    def _past(self, times: np.ndarray) -> np.ndarray:
+        """How many events are in the past of each time: exactly those of the ranks below."""
+        return np.searchsorted(self.visible_times, times, side="left")
+
     def _write_last(
-        self, entity_type: str, entities: np.ndarray, times: np.ndarray, events: np.ndarray, roles: np.ndarray
+        self, entity_type: str, entities: np.ndarray, past: np.ndarray, events: np.ndarray, roles: np.ndarray
     ) -> None:
         line = self.timelines[entity_type]
-        last_before(line.offsets, line.events, line.roles, line.visible_time, entities, times, events, roles)
+        last_before(line.offsets, line.events, line.roles, line.ranks, entities, past, events, roles)
 
 
 def _add_event(around: nx.MultiGraph, log: EventLog, event: int, now: int) -> list[tuple[str, int]]:

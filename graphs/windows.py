@@ -13,43 +13,45 @@ from graphs.events import MISSING, EventLog
 
 _MISSING = np.int32(MISSING)
 
-_DIGIT_BITS = 12
+_DIGIT_BITS = 11
 
 
 def order_by_time(times: np.ndarray) -> np.ndarray:
-    """Rows by time, earlier row first among equals: int32 (n,), or empty where they stand so already."""
+    """Rows by time, earlier row first among equals: int32 (n,), or empty where they stand so already.
+
+    A radix sort: linear, and a third of the time of numpy's stable sort.
+    """
     if np.all(times[1:] >= times[:-1]):
         return np.empty(0, np.int32)
-    return _radix_order(times)
+    low, high = int(times.min()), int(times.max())
+    digits = -(-(high - low).bit_length() // _DIGIT_BITS)
+    # Allocated by numpy, which asks for huge pages: scattering touches one page after another.
+    keys = np.empty((2, len(times)), np.uint64)
+    order = np.empty((2, len(times)), np.int32)
+    return order[_radix_passes(times, low, digits, keys, order)].copy()
 
 
 @njit(cache=True, nogil=True)
-def _radix_order(times: np.ndarray) -> np.ndarray:
-    """Stable argsort digit by digit, lowest first: linear, a third of the time of numpy's merge sort."""
-    low, high = times.min(), times.max()
-    # Wraps around where the span exceeds int64; as uint64 it is right again.
-    keys = (times - low).view(np.uint64)
-    span = np.uint64(high - low)
-    order = np.arange(len(times)).astype(np.int32)
-    next_keys, next_order = np.empty_like(keys), np.empty_like(order)
-    shift = np.uint64(0)
+def _radix_passes(times: np.ndarray, low: int, digits: int, keys: np.ndarray, order: np.ndarray) -> int:
+    """Order by one digit after another, lowest first; returns which half of `order` holds the result."""
     mask = np.uint64((1 << _DIGIT_BITS) - 1)
-    while shift < 64 and (span >> shift) > 0:
-        starts = np.zeros((1 << _DIGIT_BITS) + 1, np.int64)
-        for row in range(len(keys)):
-            starts[((keys[row] >> shift) & mask) + np.uint64(1)] += 1
-        for digit in range(1 << _DIGIT_BITS):
-            starts[digit + 1] += starts[digit]
-        for row in range(len(keys)):
-            digit = (keys[row] >> shift) & mask
-            slot = starts[digit]
-            starts[digit] = slot + 1
-            next_keys[slot] = keys[row]
-            next_order[slot] = order[row]
-        keys, next_keys = next_keys, keys
-        order, next_order = next_order, order
-        shift += np.uint64(_DIGIT_BITS)
-    return order
+    counts = np.zeros((digits, 1 << _DIGIT_BITS), np.int64)
+    for row in range(len(times)):
+        key = np.uint64(times[row] - low)  # wraps where the span exceeds int64, and is right again unsigned
+        for digit in range(digits):
+            counts[digit, (key >> np.uint64(digit * _DIGIT_BITS)) & mask] += 1
+    for digit in range(digits):
+        shift = np.uint64(digit * _DIGIT_BITS)
+        slots = np.cumsum(counts[digit]) - counts[digit]
+        into = digit & 1
+        for row in range(len(times)):
+            key = keys[1 - into, row] if digit else np.uint64(times[row] - low)
+            value = (key >> shift) & mask
+            slot = slots[value]
+            slots[value] = slot + 1
+            order[into, slot] = order[1 - into, row] if digit else row
+            keys[into, slot] = key
+    return (digits - 1) & 1
 
 
 def role_columns(log: EventLog, entity_type: str) -> np.ndarray:
@@ -57,29 +59,24 @@ def role_columns(log: EventLog, entity_type: str) -> np.ndarray:
     return np.array([i for i, role in enumerate(log.roles) if role.entity_type == entity_type], np.int64)
 
 
-def in_time_order(entities: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (entities, times, order) with the rows by time; `order` is that of `order_by_time`."""
-    order = order_by_time(times)
-    if len(order) == 0:
-        return entities, times, order
-    # Gathered once here, the rest reads in sequence: placing row by row from afar takes ten times as long.
-    return entities.take(order, axis=0), times.take(order), order
+def in_order(columns: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """columns[order], or as they stand where `order` is empty (see `order_by_time`)."""
+    # Gathered once, all later passes read in sequence: placing row by row from afar takes ten times as long.
+    return columns.take(order, axis=0) if len(order) else columns
 
 
 def incidences(
-    entities: np.ndarray, times: np.ndarray, order: np.ndarray, columns: np.ndarray, entity_count: int
+    entities: np.ndarray, order: np.ndarray, columns: np.ndarray, entity_count: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The CSR of one entity type by a counting sort: offsets, events, roles and times (see `Timeline`).
+    """The CSR of one entity type by a counting sort: offsets, events, roles and ranks (see `Timeline`).
 
-    `entities` (events, roles) int32 and `times` (events,) int64 stand in time order, `order` are the event numbers
-    (empty: as they stand) and `columns` the roles of the type. Each entity's part inherits the order.
+    `entities` (events, roles) int32 stand in order of time, `order` are their event numbers (empty: as they stand)
+    and `columns` the roles of the type. Each entity's part inherits the order.
     """
     offsets = _count(entities, columns, entity_count)
-    # Allocated by numpy, which asks for huge pages: the scatter below touches one page after another.
-    size = offsets[-1]
-    placed = np.empty(size, np.int32), np.empty(size, np.int8), np.empty(size, np.int64)
-    _place(entities, times, order, columns, offsets[:-1].copy(), *placed)
-    return offsets, *placed
+    ranks, roles = np.empty(offsets[-1], np.int32), np.empty(offsets[-1], np.int8)
+    _place(entities, columns, offsets[:-1].copy(), ranks, roles)
+    return offsets, order.take(ranks) if len(order) else ranks, roles, ranks
 
 
 @njit(cache=True, nogil=True)
@@ -97,14 +94,7 @@ def _count(entities: np.ndarray, columns: np.ndarray, entity_count: int) -> np.n
 
 @njit(cache=True, nogil=True)
 def _place(
-    entities: np.ndarray,
-    times: np.ndarray,
-    order: np.ndarray,
-    columns: np.ndarray,
-    cursor: np.ndarray,
-    out_events: np.ndarray,
-    out_roles: np.ndarray,
-    out_times: np.ndarray,
+    entities: np.ndarray, columns: np.ndarray, cursor: np.ndarray, out_ranks: np.ndarray, out_roles: np.ndarray
 ) -> None:
     for row in range(len(entities)):
         for column in columns:
@@ -112,17 +102,16 @@ def _place(
             if entity >= 0:
                 slot = cursor[entity]
                 cursor[entity] = slot + 1
-                out_events[slot] = order[row] if len(order) else row
+                out_ranks[slot] = row
                 out_roles[slot] = column
-                out_times[slot] = times[row]
 
 
 @njit(cache=True, nogil=True, inline="always")
-def first_not_before(times: np.ndarray, low: int, high: int, instant: int) -> int:
-    """The first slot of times[low:high] (ascending) that is not before `instant`; `high` if all are."""
+def first_not_before(values: np.ndarray, low: int, high: int, limit: int) -> int:
+    """The first slot of values[low:high] (ascending) that is not before `limit`; `high` if all are."""
     while low < high:
         middle = (low + high) >> 1
-        if times[middle] < instant:
+        if values[middle] < limit:
             low = middle + 1
         else:
             high = middle
@@ -134,13 +123,13 @@ def last_before(
     offsets: np.ndarray,
     events: np.ndarray,
     roles: np.ndarray,
-    times: np.ndarray,
+    ranks: np.ndarray,
     entities: np.ndarray,
-    instants: np.ndarray,
+    past: np.ndarray,
     out_events: np.ndarray,
     out_roles: np.ndarray,
 ) -> None:
-    """Write the last k incidences of entities[i] strictly before instants[i], newest first, into out[i].
+    """Write the last k incidences of entities[i] among the past[i] first ranks, newest first, into out[i].
 
     `out_events` int32 and `out_roles` int8 are (n, k), strided as the caller likes; the rest is MISSING.
     """
@@ -150,7 +139,7 @@ def last_before(
         found = 0
         if entity >= 0:
             start = offsets[entity]
-            slot = first_not_before(times, start, offsets[entity + 1], instants[row])
+            slot = first_not_before(ranks, start, offsets[entity + 1], past[row])
             found = min(k, slot - start)
             for place in range(found):
                 out_events[row, place] = events[slot - 1 - place]

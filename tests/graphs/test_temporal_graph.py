@@ -35,10 +35,11 @@ def test_timelines_are_sorted_by_when_events_were_known(log_from_rows: Callable[
         {"id": "b", "type": "payment", "time": 2, "card": "d"},
         {"id": "c", "type": "payment", "time": 3, "card": "c"},
     ]
-    line = TemporalGraph.build(log_from_rows(rows)).timelines["card"]
+    graph = TemporalGraph.build(log_from_rows(rows))
+    line = graph.timelines["card"]
     assert line.offsets.tolist() == [0, 2, 3]
     assert line.events.tolist() == [2, 0, 1]
-    assert line.visible_time.tolist() == [3, 9, 2]
+    assert graph.visible_times[line.ranks].tolist() == [3, 9, 2]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -75,7 +76,7 @@ def _assert_same(graph: TemporalGraph, twin: TemporalGraph, spelt_out: Callable[
     mine, theirs = spelt_out(graph.log), spelt_out(twin.log)
     assert _filled(mine) == _filled(theirs)
     for kind, line in graph.timelines.items():
-        for name in ("offsets", "events", "roles", "visible_time"):
+        for name in ("offsets", "events", "roles", "ranks"):
             np.testing.assert_array_equal(getattr(line, name), getattr(twin.timelines[kind], name))
 
 
