@@ -199,9 +199,13 @@ def _entity_rows(columns: Columns, table: EntityTable, findings: Findings) -> _K
     if ("role", "") not in columns.keys:
         return kept
     keys = columns.keys["role", ""]
-    versions, group = np.unique(np.stack([keys.codes, columns.arrays[KNOWN_TIME]]), axis=1, return_inverse=True)
-    names = keys.values.take(pa.array(versions[0]))
-    kept = _one_row_each(kept, group.ravel(), names, table, findings)
+    known = columns.arrays[KNOWN_TIME]
+    order = np.lexsort((known, keys.codes))
+    starts = np.append(True, (np.diff(keys.codes[order]) != 0) | (np.diff(known[order]) != 0))[: len(order)]
+    group = np.empty(len(order), np.int64)
+    group[order] = np.cumsum(starts) - 1
+    names = keys.values.take(pa.array(keys.codes[order[starts]]))
+    kept = _one_row_each(kept, group, names, table, findings)
     if LABEL in kept.columns.arrays:
         _one_verdict_each(kept.columns, kept.columns.keys["role", ""], findings)
     return kept
@@ -292,7 +296,7 @@ def _tell_conflicts(
     kind = "events" if isinstance(table, EventTable) else "entities"
     conflicts = np.logical_or.reduce(list(differs.values()))
     for told, at in enumerate(np.flatnonzero(conflicts), 1):
-        for name in (name for name, found in differs.items() if found[at] and columns.columns.get(name)):
+        for name in (name for name, found in differs.items() if found[at]):
             row, other = several[at], first[at]
             values = [_shown(columns, name, other), _shown(columns, name, row)]
             where = f"{columns.files[columns.file[other]]}, data row {columns.row[other]}"

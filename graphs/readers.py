@@ -272,6 +272,12 @@ class _CsvReader:
         with _open(self.file) as stream:
             piece = stream.read(BLOCK_BYTES)
             encoding, skip = _detect_encoding(piece, self.encoding)
+            if encoding == "utf-8" and piece[:200].count(0) > len(piece[:200]) // 4:
+                self._fail(
+                    "encoding",
+                    "every other byte is zero: this is UTF-16 without the mark that says so",
+                    "Set data.csv.encoding=utf-16-le (or utf-16-be).",
+                )
             decoder = codecs.getincrementaldecoder(encoding)()
             position = skip
             piece = piece[skip:]

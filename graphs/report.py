@@ -142,8 +142,7 @@ class _Gathered:
 class Findings:
     """Gathers faults and warnings while tables are read; rows with a fault are remembered as rejects."""
 
-    def __init__(self, root: Path | None = None) -> None:
-        self._root = root
+    def __init__(self) -> None:
         self._file_faults: dict[tuple[Any, ...], _Gathered] = {}
         self._row_faults: dict[tuple[Any, ...], _Gathered] = {}
         self._warnings: dict[tuple[Any, ...], _Gathered] = {}

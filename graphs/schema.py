@@ -280,7 +280,7 @@ def _read_schema(node: _Node) -> DataSchema:
         for name, table in node.children("entities").items()
         if table is not None
     )
-    if not events and not isinstance(node.values.get("events"), Mapping):
+    if not events:
         node.problem("events", "missing; name at least one event table")
     schema = DataSchema(
         events=events,

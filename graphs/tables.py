@@ -176,12 +176,13 @@ class _TableReader:
         """The columns to read, each with the key that a message about it names."""
         table = self.table
         wanted: dict[str, str] = {}
-        singles = {"id": table.id, "label": None, "known_time": table.known_time, "label_known": table.label_known}
+        singles = {"id": table.id, "label": None, "known_time": table.known_time}
         if isinstance(table, EventTable):
             singles |= {"time": table.time, "amount": table.amount}
             singles |= {f"roles.{role.name}": role.column for role in table.roles}
-        if table.label is not None and table.label.source is None:
-            singles["label"] = table.label.column
+        if table.label is not None:
+            singles["label"] = table.label.column if table.label.source is None else None
+            singles["label_known"] = table.label_known
         for name, found in singles.items():
             column = found.column if isinstance(found, TimeColumn) else found
             if column is not None:
@@ -205,7 +206,7 @@ class _TableReader:
             learned = self._times(block, table.known_time)
             known = np.where(learned.fine, last_of_day(learned), known)
         self._put(TIME, table.time.column, event_time)
-        self._put(KNOWN_TIME, "" if table.known_time is None else table.known_time.column, known)
+        self._put(KNOWN_TIME, (table.known_time or table.time).column, known)
         for role in table.roles:
             self._add_keys(block, ("role", role.name), role.column, ids=True)
         if table.amount is not None:
@@ -227,7 +228,7 @@ class _TableReader:
         if table.known_time is not None:
             learned = self._times(block, table.known_time)
             known = np.where(learned.fine, last_of_day(learned), ALWAYS)
-        self._put(KNOWN_TIME, "" if table.known_time is None else table.known_time.column, known)
+        self._put(KNOWN_TIME, table.id if table.known_time is None else table.known_time.column, known)
         self._features(block)
         if table.label is not None:
             self._labels(block, table.label, np.full(len(block.broken), NEVER))
@@ -387,7 +388,7 @@ class _TableReader:
             known = np.where(learned.fine, last_of_day(learned), NEVER)
             self._warn_label_times(block, self.table.label_known.column, labelled, learned)
         self._put(LABEL, spec.column, label)
-        self._put(LABEL_KNOWN, "" if self.table.label_known is None else self.table.label_known.column, known)
+        self._put(LABEL_KNOWN, spec.column if self.table.label_known is None else self.table.label_known.column, known)
 
     def _verdicts(self, block: Block, spec: LabelColumn) -> np.ndarray:
         array = block.columns[spec.column]

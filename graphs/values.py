@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
+from graphs.errors import ConfigError
 from graphs.events import MICROSECONDS_PER_DAY, MISSING, UNLABELLED
 from graphs.schema import CsvFormat, LabelColumn, TimeColumn
 
@@ -241,7 +242,11 @@ def _localise(
 def _offset(instants: np.ndarray, timezone: str) -> np.ndarray:
     """How far the zone's clock is ahead of UTC at each instant, µs."""
     stamps = pa.array(instants).cast(pa.timestamp("us", tz="UTC")).cast(pa.timestamp("us", tz=timezone))
-    return pc.local_timestamp(stamps).cast(pa.int64()).to_numpy(zero_copy_only=False) - instants
+    try:
+        clock = pc.local_timestamp(stamps)
+    except pa.ArrowInvalid as error:
+        raise ConfigError(f"data.timezone: no time zones on this machine ({error}); install its tzdata") from error
+    return clock.cast(pa.int64()).to_numpy(zero_copy_only=False) - instants
 
 
 @njit(cache=True, nogil=True, inline="always")

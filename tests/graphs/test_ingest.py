@@ -88,6 +88,12 @@ def test_the_three_clocks(read):
     assert log.label_known_time.tolist() == [log.known_time[0] + 4 * DAY - 1, NEVER]
 
 
+def test_a_table_read_without_its_label_needs_no_label_columns(read):
+    table = {**PAYMENT, "path": "t.csv", "label": None, "label_known": "lk"}
+    log = read({"t.csv": lines("1,2025-03-01,u,d")}, events={"payment": table}).log
+    assert log.label.tolist() == [UNLABELLED] and log.label_known_time.tolist() == [NEVER]
+
+
 def test_a_delay_says_when_labels_are_known(read):
     text = lines("1,2025-03-01T10:00Z,u,d,yes", header="id,t,u,d,l")
     events = {"payment": {**PAYMENT, "path": "t.csv", "label": "l", "label_delay_days": 0.5}}

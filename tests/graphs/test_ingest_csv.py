@@ -126,6 +126,12 @@ def test_a_byte_that_is_no_text_is_told_with_its_place_and_the_remedy(read, monk
     assert read(content, encoding="cp1252")[0][1] == {"a": "2", "b": "Caña €"}
 
 
+def test_utf_16_without_its_mark_is_told(read):
+    content = "a,b\n1,2\n".encode("utf-16-le")
+    assert "data.csv.encoding=utf-16-le" in read(content)[2][0].remedy
+    assert read(content, encoding="utf-16-le")[0] == [{"a": "1", "b": "2"}]
+
+
 def test_compressed_files_are_read_and_damaged_ones_told(read):
     packed = gzip.compress(b"a,b\n1,2\n")
     assert read(packed, name="t.csv.gz")[0] == [{"a": "1", "b": "2"}]

@@ -116,7 +116,7 @@ def test_one_role_cannot_be_of_two_types():
     assert "name the roles apart" in problems(text)[0]
 
 
-@pytest.mark.parametrize("mapping", [{}, {"events": None}, {"events": []}, {"events": {"p": 3}}])
+@pytest.mark.parametrize("mapping", [{}, {"events": None}, {"events": []}, {"events": {}}, {"events": {"p": 3}}])
 def test_a_mapping_that_is_none_is_told(mapping):
     with pytest.raises(ConfigError, match=r"data\.events"):
         DataSchema.from_config(mapping)
