@@ -6,18 +6,24 @@ is strictly before the instant asked for, so nobody who builds on it looks into 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import networkx as nx
 import numpy as np
 import pyarrow.compute as pc
 
-from graphs.errors import NotFoundError
+from graphs.errors import ConfigError, NotFoundError
 from graphs.events import MISSING, NEVER, UNLABELLED, EventLog
+from graphs.folders import whole_folder
 from graphs.history import known_at, union
+from graphs.store import load_log, save_log
 from graphs.windows import in_order, incidences, last_before, order_by_time, role_columns
 
+_FORMAT = 1
+_FACTS = "graph.json"
 _MAX_EVENTS = np.iinfo(np.int32).max
 _MAX_ROLES = np.iinfo(np.int8).max
 
@@ -115,6 +121,37 @@ class TemporalGraph:
         """Return the graph of these events and those of `log`, equal to one built from all (see `union`)."""
         return TemporalGraph.build(union(self.log, log))
 
+    def save(self, folder: Path) -> None:
+        """Write the graph into `folder`, in place of one that is there: the log, and one .npy file per array."""
+        late = any(line.ranks is not line.events for line in self.timelines.values())
+        with whole_folder(Path(folder), _FACTS) as made:
+            save_log(self.log, made / "log")
+            for place, line in enumerate(self.timelines.values()):
+                for name in _saved_arrays(late=late):
+                    np.save(made / f"timeline.{place}.{name}.npy", getattr(line, name), allow_pickle=False)
+            np.save(made / "visible_times.npy", self.visible_times, allow_pickle=False)
+            facts = {"format": _FORMAT, "late": late, "timelines": list(self.timelines)}
+            (made / _FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> TemporalGraph:
+        """The graph that `save` wrote, its arrays mapped from the files. Raises NotFoundError if there is none."""
+        folder = Path(folder)
+        if not (folder / _FACTS).is_file():
+            raise NotFoundError(f"{folder.absolute()} holds no graph")
+        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        if facts["format"] != _FORMAT:
+            raise ConfigError(f"{folder}: format {facts['format']}, this version reads {_FORMAT}; build it again")
+
+        def array(name: str) -> np.ndarray:
+            return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+
+        log, timelines = load_log(folder / "log"), {}
+        for place, kind in enumerate(facts["timelines"]):
+            held = {name: array(f"timeline.{place}.{name}") for name in _saved_arrays(late=facts["late"])}
+            timelines[kind] = Timeline(**{"ranks": held["events"]} | held)
+        return cls(log, timelines, array("visible_times"))
+
     def to_networkx(
         self, entity_type: str, entity_id: str, *, hops: int = 2, as_of: int | None = None, last: int = 50
     ) -> nx.MultiGraph:
@@ -152,6 +189,10 @@ class TemporalGraph:
     ) -> None:
         line = self.timelines[entity_type]
         last_before(line.offsets, line.events, line.roles, line.ranks, entities, past, events, roles)
+
+
+def _saved_arrays(*, late: bool) -> tuple[str, ...]:
+    return ("offsets", "events", "roles", "ranks") if late else ("offsets", "events", "roles")
 
 
 def _add_event(around: nx.MultiGraph, log: EventLog, event: int, now: int) -> list[tuple[str, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from graphs.errors import ConfigError, DataError, NotFoundError
 from graphs.events import EventLog, Role
+from graphs.store import fingerprint
 from graphs.temporal_graph import TemporalGraph
 
 _HOUR = 3_600_000_000
@@ -85,6 +87,36 @@ def _filled(log: dict[str, Any]) -> dict[str, Any]:
     attributes = {kind: found for kind, found in log["attributes"].items() if found[0]}
     labels = {kind: found for kind, found in log["labels"].items() if set(found[0]) - {-1}}
     return log | {"attributes": attributes, "labels": labels}
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_a_saved_graph_is_mapped_back(
+    late: bool, tmp_path: Path, random_rows: Callable[..., Any], log_from_rows: Callable[..., EventLog]
+) -> None:
+    rows, entities = random_rows(1)
+    rows = [row if late else {k: v for k, v in row.items() if k != "known"} for row in rows]
+    graph = TemporalGraph.build(log_from_rows(rows, entities))
+    for _ in range(2):  # the second replaces the first
+        graph.save(tmp_path / "graph")
+    loaded = TemporalGraph.load(tmp_path / "graph")
+    assert isinstance(loaded.timelines["user"].events, np.memmap)
+    assert fingerprint(loaded.log) == fingerprint(graph.log)
+    np.testing.assert_array_equal(loaded.windows(3).events, graph.windows(3).events)
+    assert [path.name for path in tmp_path.iterdir()] == ["graph"]
+
+
+def test_an_empty_graph_is_saved_too(tmp_path: Path, log_from_rows: Callable[..., EventLog]) -> None:
+    TemporalGraph.build(log_from_rows([])).save(tmp_path)
+    assert TemporalGraph.load(tmp_path).windows(3).events.shape == (0, 4, 3)
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, random_log: Callable[..., EventLog]) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(ConfigError, match="something else"):
+        TemporalGraph.build(random_log(0)).save(tmp_path)
+    with pytest.raises(NotFoundError, match="no graph"):
+        TemporalGraph.load(tmp_path)
+    assert (tmp_path / "thesis.txt").exists()
 
 
 def test_appending_the_same_event_again_is_refused(random_log: Callable[..., EventLog]) -> None:

@@ -1,0 +1,34 @@
+"""Folders that are whole or not there: written under another name and moved when done."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from graphs.errors import ConfigError
+
+
+@contextmanager
+def whole_folder(folder: Path, mark: str) -> Iterator[Path]:
+    """Give a folder to fill that becomes `folder` once the block has ended without an error.
+
+    What is at `folder` is replaced if it holds the file `mark`, which says that it is of our kind, or is empty.
+    Raises ConfigError if it is anything else.
+    """
+    if folder.exists() and not (folder / mark).is_file() and any(folder.iterdir()):
+        raise ConfigError(f"{folder} is there and holds something else (no {mark}); choose another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    old = made.with_name(f"{made.name}.old")
+    try:
+        yield made
+        made.chmod(0o755)  # mkdtemp leaves it to the owner alone
+        if folder.exists():
+            folder.rename(old)
+        made.rename(folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
