@@ -78,6 +78,8 @@ def lightgbm_floor(
     """
     if (reason := one_class(train_y)) is not None:
         return reason
+    if train_x.shape[1] == 0:
+        return Undefined("there are no columns to grow a tree on")
     parameters = {
         "objective": "binary",
         "metric": "average_precision",

@@ -14,7 +14,7 @@ import torch
 
 from gnn.blocks import NetworkInputs, embed_all
 from gnn.bundle import EVENTS, Bundle
-from gnn.encoders import UNSEEN, Columns, event_columns
+from gnn.encoders import ABSENT, UNSEEN, Columns, event_columns
 from gnn.nodes import NodeInputs, NodeQuestions, node_columns
 from gnn.splits import instant
 from graphs.behaviour import behaviour_features
@@ -137,6 +137,7 @@ def _event_table(
     space = bundle.spaces[EVENTS]
     codes = space.codes(columns)[rows]
     unseen = {name: codes[:, j] == UNSEEN for j, name in enumerate(space.vocabularies)}
+    missing = {name: codes[:, j] == ABSENT for j, name in enumerate(space.vocabularies)}
     take = pa.array(rows)
     table: dict[str, Any] = {
         "event_type": pa.array([events.event_types[code] for code in events.event_type[rows]], pa.string()),
@@ -152,12 +153,14 @@ def _event_table(
         "logit": pa.array(logits, pa.float32()),
         "new_entities": _listed(new, len(rows)),
         "unseen_categories": _listed(unseen, len(rows)),
+        "missing_categories": _listed(missing, len(rows)),
         "model_version": pa.array([bundle.version] * len(rows), pa.string()),
     }
     counts = {
         "rows": len(rows),
         "new_entities": {name: int(flags.sum()) for name, flags in new.items()},
         "unseen_categories": {name: int(flags.sum()) for name, flags in unseen.items()},
+        "missing_categories": {name: int(flags.sum()) for name, flags in missing.items()},
     }
     return pa.table(table), counts
 

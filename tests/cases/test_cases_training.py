@@ -1,0 +1,200 @@
+"""Reported faults of training and inference, each met with its small input: C16, C18, C19, C22, C23."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from graphs.config import run
+
+HEADER = "txn_id,user_id,device_id,card_id,merchant_id,amount,ts,label,label_known_at"
+QUICK = ("trainer.epochs=2", "trainer.threads=1", "evaluation.bootstrap=20", "comparison.controls=false")
+
+Rows = Sequence[str]
+Score = Callable[..., dict[str, dict[str, Any]]]
+
+
+def payments(count: int = 40) -> list[str]:
+    """A payment every twelve hours by eight users; every sixth is a fraud, known two days later."""
+    rows = []
+    for i in range(count):
+        day, hour = 1 + i // 2, 8 + 12 * (i % 2)
+        known = f"2025-03-{day + 2:02d}T10:00:00Z"
+        who, amount, fraud = i * 5 % 8, 5 + (i * 37) % 60, int(i % 6 == 5)
+        when = f"2025-03-{day:02d}T{hour:02d}:00:00Z"
+        rows.append(f"h{i:02d},u{who},d{i * 3 % 8},c{who},m{i % 4},{amount}.50,{when},{fraud},{known}")
+    return rows
+
+
+def write(path: Path, rows: Rows, extra: str = "") -> Path:
+    path.write_text("\n".join([HEADER + extra, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def train(table: Path, output: Path, *overrides: str) -> Path:
+    code = run("train", ["data=payments", f'data.path="{table}"', f'output="{output}"', *QUICK, *overrides])
+    assert code == 0
+    return output
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cases")
+
+
+@pytest.fixture(scope="session")
+def trained(folder: Path) -> Path:
+    return train(write(folder / "history.csv", payments()), folder / "trained", "seed=3")
+
+
+@pytest.fixture
+def score(tmp_path: Path) -> Score:
+    def call(run_folder: Path, rows: Rows, *overrides: str, extra: str = "", table: str = "events") -> Any:
+        source, output = write(tmp_path / "new.csv", rows, extra), tmp_path / "scores"
+        where = [f'bundle="{run_folder / "bundle"}"', f'output="{output}"']
+        assert run("score", ["data=payments", f'data.path="{source}"', *where, *overrides]) == 0
+        key = "event_id" if table == "events" else table
+        return {row[key]: row for row in pq.read_table(output / f"{table}.parquet").to_pylist()}
+
+    return call
+
+
+# ---------------------------------------------------------------- C16 edges from the future
+
+PROBE = "p1,u3,dX,c3,m1,25.00,2025-03-21T12:00:00Z,,"
+FUTURE = [f"f{i},u{i},dX,c{i},m2,99.00,2025-03-2{2 + i % 3}T12:00:00Z,1,2025-03-25T10:00:00Z" for i in range(6)]
+TIE = "{}1,u5,dX,c5,m1,80.00,2025-03-21T12:00:00Z,1,2025-03-21T12:00:00Z"
+
+
+def test_c16_later_payments_do_not_change_a_score(trained: Path, score: Score) -> None:
+    alone = score(trained, [PROBE])["p1"]
+    assert score(trained, [*FUTURE, PROBE])["p1"]["logit"] == alone["logit"]
+    assert score(trained, [PROBE, *reversed(FUTURE)])["p1"]["logit"] == alone["logit"]
+
+
+def test_c16_payments_of_the_same_instant_do_not_see_each_other(trained: Path, score: Score) -> None:
+    alone = score(trained, [PROBE])["p1"]
+    assert score(trained, [TIE.format("a"), PROBE])["p1"]["logit"] == alone["logit"]
+    assert score(trained, [PROBE, TIE.format("z")])["p1"]["logit"] == alone["logit"]
+    assert alone["new_entities"] == ["device"]
+
+
+# ---------------------------------------------------------------- C18 a column that is the answer
+
+
+@pytest.fixture(scope="module")
+def answered(folder: Path) -> Path:
+    """Amount alone tells the label, and so do two columns that were written after the fact."""
+    rows = []
+    for i, row in enumerate(payments()):
+        cells = row.split(",")
+        fraud = cells[7] == "1"
+        cells[5] = f"{900 + i}" if fraud else f"{10 + i}"
+        rows.append(",".join([*cells, "open" if fraud else "none", f"D{i}" if fraud else ""]))
+    return write(folder / "answered.csv", rows, ",case_status,dispute_ref")
+
+
+def test_c18_columns_that_are_the_answer_are_named(
+    answered: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    columns = "data.events.payment.categorical=[case_status,dispute_ref]"
+    code = run("train", ["data=payments", f'data.path="{answered}"', columns, f'output="{tmp_path / "run"}"', *QUICK])
+    assert code == 3
+    assert "case_status" in caplog.text and "allow_columns=[case_status]" in caplog.text
+    assert not (tmp_path / "run" / "bundle").exists()
+
+
+def test_c18_the_graph_is_not_praised_for_what_the_amount_tells(answered: Path, tmp_path: Path) -> None:
+    output = train(answered, tmp_path / "run", "allow_columns=[amount]")
+    judged = json.loads((output / "metrics.json").read_text())["evaluation"]["events"]
+    assert judged["outcome"] != "adds"
+
+
+# ---------------------------------------------------------------- C19 absent types
+
+
+def island(first_day: int, parties: str, fraud_at: int) -> list[str]:
+    """Six payments on six days; `parties` is a template of user to merchant."""
+    return [
+        f"t{first_day + i:02d},{parties.format(i % 3, i % 2)},1{i}.00,2025-03-{first_day + i:02d}T10:00:00Z,"
+        f"{int(i == fraud_at)},2025-03-{first_day + i + 1:02d}T10:00:00Z"
+        for i in range(6)
+    ]
+
+
+ISLANDS = [
+    *island(1, "u{0},d{1},c{0},m0", 3),
+    *island(10, "u1{0},,c1{0},m9", 2),
+    "t99,uLONE,,,mLONE,5.00,2025-03-17T10:00:00Z,0,2025-03-18T10:00:00Z",
+]
+
+
+@pytest.fixture(scope="module")
+def island_run(folder: Path) -> Path:
+    table = write(folder / "islands.csv", ISLANDS)
+    return train(table, folder / "islands", "trainer.block=2", "task=events_and_users", "split.test_share=0.3")
+
+
+def test_c19_devices_in_one_island_train_in_tiny_blocks(island_run: Path) -> None:
+    history = json.loads((island_run / "metrics.json").read_text())["history"]
+    assert len(history) == 2
+    assert all(record["loss"] < 10 for record in history)
+
+
+def test_c19_every_user_has_a_finite_score(island_run: Path, score: Score) -> None:
+    users = score(island_run, ISLANDS, "entities=[user]", "history=false", table="user")
+    assert set(users) == {"u0", "u1", "u2", "u10", "u11", "u12", "uLONE"}
+    assert all(0 <= row["score"] <= 1 for row in users.values())
+
+
+def test_c19_a_file_without_any_device_is_scored_and_trained_on(island_run: Path, score: Score, tmp_path: Path) -> None:
+    bare = [",".join([*row.split(",")[:2], "", *row.split(",")[3:]]) for row in ISLANDS]
+    assert all(0 <= row["score"] <= 1 for row in score(island_run, bare, "history=false").values())
+    output = train(write(tmp_path / "bare.csv", bare), tmp_path / "bare", "split.test_share=0.3")
+    assert json.loads((output / "run.json").read_text())["entities"]["device"] == 0
+
+
+# ---------------------------------------------------------------- C22 same data, same seed
+
+
+def test_c22_same_seed_same_model_whatever_the_order_of_rows(trained: Path, tmp_path: Path) -> None:
+    shuffled = train(write(tmp_path / "shuffled.csv", payments()[::-1]), tmp_path / "run", "seed=3")
+    for name in ("weights.safetensors", "spaces.safetensors", "vocabularies.parquet"):
+        assert (shuffled / "bundle" / name).read_bytes() == (trained / "bundle" / name).read_bytes()
+    facts = [json.loads((each / "run.json").read_text()) for each in (trained, shuffled)]
+    assert facts[0]["fingerprint"] == facts[1]["fingerprint"]
+    assert {"seed", "threads", "workers", "versions"} <= facts[0].keys()
+
+
+def test_c22_two_exports_of_one_model_are_identical(trained: Path, score: Score) -> None:
+    assert score(trained, payments(), "history=false") == score(trained, payments()[::-1], "history=false")
+
+
+# ---------------------------------------------------------------- C23 never seen in training
+
+CHANNEL = "data.events.payment.categorical=[channel]"
+
+
+@pytest.fixture(scope="module")
+def with_channel(folder: Path) -> Path:
+    rows = [f"{row},{'web' if i % 2 else 'app'}" for i, row in enumerate(payments())]
+    return train(write(folder / "channel.csv", rows, ",channel"), folder / "channel", CHANNEL)
+
+
+def test_c23_new_entities_and_categories_are_scored_and_marked(with_channel: Path, score: Score) -> None:
+    new = [
+        "s1,u3,d2,c3,m1,25.00,2025-03-21T10:00:00Z,,,web",
+        "s2,uNEW,dNEW,cNEW,mNEW,25.00,2025-03-21T11:00:00Z,,,web",
+        "s3,u3,d2,c3,m1,25.00,2025-03-21T12:00:00Z,,,kiosk",
+        "s4,u3,d2,c3,m1,25.00,2025-03-21T13:00:00Z,,,",
+    ]
+    rows = score(with_channel, new, CHANNEL, extra=",channel")
+    assert all(0 <= row["score"] <= 1 for row in rows.values())
+    assert rows["s2"]["new_entities"] == ["user", "device", "card", "merchant"]
+    assert (rows["s3"]["unseen_categories"], rows["s4"]["missing_categories"]) == (["channel"], ["channel"])
+    assert score(with_channel, new[:1], CHANNEL, extra=",channel")["s1"]["logit"] == rows["s1"]["logit"]
