@@ -149,11 +149,10 @@ class Bundle:
             for row in words:
                 if row["task"] == task:
                     vocabularies[row["column"]].append(row["word"])
-            parts = (arrays[f"{task}.{part}"].numpy() for part in ("centre", "spread", "edges"))
-            spaces[task] = FeatureSpace(
-                tuple(columns["numeric"]), *parts, {name: tuple(known) for name, known in vocabularies.items()}
-            )
-        behaviour = {
+            centre, spread, edges = (arrays[f"{task}.{part}"].numpy() for part in ("centre", "spread", "edges"))
+            known = {name: tuple(words_of) for name, words_of in vocabularies.items()}
+            spaces[task] = FeatureSpace(tuple(columns["numeric"]), centre, spread, edges, known)
+        behaviour: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in described["behaviour"].items()
         }
         bundle = cls(

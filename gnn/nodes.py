@@ -77,7 +77,7 @@ class NodeInputs:
     ) -> Tensor:
         """Logits of the questions `rows`. Events from `start` on are read from `fresh`, with gradients, others
         from the cache."""
-        return model.node_heads[self.questions.entity_type].head(
+        return model.node_head(self.questions.entity_type).head(
             self.embed(model, cache, rows, start=start, fresh=fresh)
         )
 
@@ -85,7 +85,7 @@ class NodeInputs:
         self, model: TemporalSage, cache: Cache, rows: np.ndarray, *, start: int, fresh: Tensor | None = None
     ) -> Tensor:
         """Embeddings (rows, 3·width), see `NodeHead.embed`."""
-        head = model.node_heads[self.questions.entity_type]
+        head = model.node_head(self.questions.entity_type)
         old, index = localise(self.windows[rows], start)
         sources = cache.levels[-1][torch.from_numpy(old)]
         if fresh is not None:

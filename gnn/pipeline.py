@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 
 from gnn.board import Board
 from gnn.bundle import EVENTS, Bundle
@@ -41,7 +42,7 @@ from graphs.store import fingerprint, save_log
 
 log = logging.getLogger(__name__)
 
-CONTROLS = {"no_edges": "none", "shuffled_edges": "shuffled"}
+CONTROLS: Mapping[str, Literal["none", "shuffled"]] = {"no_edges": "none", "shuffled_edges": "shuffled"}
 """Floors that are the network itself: name to the value of `model.edges`."""
 
 
@@ -112,7 +113,9 @@ def train(
     ).save(folder / "bundle")  # fmt: skip
     save_log(events, folder / "history")
     specs = {"task": task, "split": split, "features": features, "model": model, "trainer": trainer}
-    config = {name: asdict(spec) for name, spec in specs.items()}
+    config = yaml.safe_dump(
+        json.loads(json.dumps({name: asdict(spec) for name, spec in specs.items()})), sort_keys=False
+    )
     _write_outcomes(folder, bundle.version, networks, bench, outcomes, ingested, facts, config)
     for outcome in outcomes.values():
         log.info("%s", outcome.judged.verdict)
@@ -191,7 +194,7 @@ def _run_folder(output: Path, resume_from: str | None) -> Path:
 
 def _facts(ingested: Ingested, seed: int, trainer: TrainerSpec) -> dict[str, Any]:
     """What a repeat of this run would need to know."""
-    packages = ("torch", "torch-geometric", "numpy", "numba", "lightgbm", "scikit-learn", "pandas", "duckdb")
+    packages = ("torch", "torch-geometric", "numpy", "numba", "lightgbm", "scikit-learn", "pandas", "pyarrow")
     return {
         "fingerprint": fingerprint(ingested.log),
         "events": len(ingested.log),
@@ -280,7 +283,7 @@ def _write_outcomes(
     outcomes: Mapping[str, Outcome],
     ingested: Ingested,
     facts: Mapping[str, Any],
-    config: Mapping[str, Any],
+    config: str,
 ) -> None:
     history = [asdict(record) for record in networks.history]
     metrics: dict[str, Any] = {
@@ -341,7 +344,9 @@ def _read_scores(path: Path) -> tuple[ScoredRows, dict[str, np.ndarray | Undefin
     new = {n.removeprefix("new."): column(n) for n in table.column_names if n.startswith("new.")}
     times = table["event_time"].cast(pa.int64()).to_numpy()
     scored = ScoredRows(times, column("label"), column("score"), amount if np.isfinite(amount).any() else None, new)
-    compared = {n.removeprefix("compared."): column(n) for n in table.column_names if n.startswith("compared.")}
+    compared: dict[str, np.ndarray | Undefined] = {
+        n.removeprefix("compared."): column(n) for n in table.column_names if n.startswith("compared.")
+    }
     return scored, compared
 
 

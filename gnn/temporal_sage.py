@@ -167,6 +167,12 @@ class TemporalSage(nn.Module):
             {name: NodeHead(spec, own, edge_width) for name, own in (node_spaces or {}).items()}
         )
 
+    def node_head(self, entity_type: str) -> NodeHead:
+        """The head of an entity type."""
+        head = self.node_heads[entity_type]
+        assert isinstance(head, NodeHead)
+        return head
+
     def event_logits(self, first: Tensor, last: Tensor) -> Tensor:
         """Logit of every event from its own encoding h^(0) and its final embedding h^(L), both (events, width)."""
         return self.event_head(torch.cat([first, last], 1))

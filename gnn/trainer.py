@@ -319,7 +319,7 @@ class _Run:
         if self.events is not None:
             self.model.event_head.start_at(_rate(self.events))
         for node in self.nodes:
-            self.model.node_heads[node.inputs.questions.entity_type].head.start_at(_rate(node))
+            self.model.node_head(node.inputs.questions.entity_type).head.start_at(_rate(node))
 
 
 def event_loss(logits: Tensor, label: Tensor, weight: float, expected: float) -> Tensor:
