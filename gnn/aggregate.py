@@ -1,13 +1,15 @@
 """Mean and max of relu(m[p] + e·W) over a window, fused: the inner loop of the model, without the big tensor.
 
 Written out in PyTorch the messages are a tensor (events, roles, k, width), gigabytes that live for a microsecond
-each. On the CPU this kernel walks every window once, keeps the running mean and max in registers and recomputes
-the messages on the way back; elsewhere `aggregate_reference` does the same with ordinary tensor operations, and
-a test holds the two together.
+each. On the CPU this kernel walks every window once and keeps of each message only which parts of it were above
+zero, which is all that the way back needs; elsewhere `aggregate_reference` does the same with ordinary tensor
+operations, and a test holds the two together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numba
@@ -15,13 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+_FASTMATH = {"contract", "nsz", "arcp"}
+"""Leave to fuse and to divide by multiplying; not to reorder, so the same input gives the same bits."""
+
 
 def aggregate(projected: Tensor, index: Tensor, edges: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """GraphSAGE's mean and max (Hamilton et al. 2017, §3.3) over dense windows.
 
     Shapes: `projected` (sources, width); `index` (n, slots, k) int32 into it, -1 for nothing there; `edges`
-    (n, slots, k, columns); `weight` (slots, columns, width). Returns mean and max, each (n, slots, width),
-    0 where a window is empty.
+    (n, slots, k, columns), 0 where nothing is there; `weight` (slots, columns, width). Returns mean and max,
+    each (n, slots, width), 0 where a window is empty.
     """
     if projected.device.type == "cpu" and projected.dtype == torch.float32:
         mean, top = _Fused.apply(projected, index, edges, weight)
@@ -41,99 +46,97 @@ def aggregate_reference(projected: Tensor, index: Tensor, edges: Tensor, weight:
 class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, projected: Tensor, index: Tensor, edges: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        n, slots, _ = index.shape
-        width = projected.shape[1]
-        mean = np.empty((n, slots, width), np.float32)
-        top = np.empty((n, slots, width), np.float32)
-        winner = np.empty((n, slots, width), np.int8)
-        arrays = [tensor.detach().contiguous().numpy() for tensor in (projected, index, edges, weight)]
-        _forward(*arrays, mean, top, winner)
-        ctx.arrays, ctx.winner = arrays, winner
-        return torch.from_numpy(mean), torch.from_numpy(top)
+        n, slots, k = index.shape
+        columns, width = weight.shape[1:]
+        # Torch aligns its memory for vector instructions, numpy does not.
+        mean, top = (torch.empty(n, slots, width) for _ in range(2))
+        positive = torch.empty(n, slots, k, width, dtype=torch.bool).numpy()
+        winner = torch.empty(n, slots, width, dtype=torch.int8).numpy()
+        arrays = [tensor.detach().contiguous().numpy() for tensor in (projected, index, edges, weight.flatten(1))]
+        forward, ctx.kernel = _kernels(slots, k, columns, width)
+        forward(*arrays, mean.numpy(), top.numpy(), positive, winner)
+        ctx.windows, ctx.marks, ctx.shapes = arrays[1:3], (positive, winner), (projected.shape, weight.shape)
+        return mean, top
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, Tensor]:
-        projected, index, edges, weight = ctx.arrays
         d_mean, d_top = (gradient.contiguous().numpy() for gradient in gradients)
-        d_projected = np.zeros_like(projected)
-        d_weight = np.zeros_like(weight)
-        _backward(projected, index, edges, weight, ctx.winner, d_mean, d_top, d_projected, d_weight)
-        return torch.from_numpy(d_projected), None, None, torch.from_numpy(d_weight)
+        d_projected, d_weight = (torch.zeros(shape) for shape in ctx.shapes)
+        ctx.kernel(*ctx.windows, *ctx.marks, d_mean, d_top, d_projected.numpy(), d_weight.numpy())
+        return d_projected, None, None, d_weight
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "arcp"})
-def _forward(projected, index, edges, weight, mean, top, winner):
-    n, slots, k = index.shape
-    width = projected.shape[1]
-    columns = edges.shape[3]
-    message = np.empty(width, np.float32)
-    total = np.empty(width, np.float32)
-    best = np.empty(width, np.float32)
-    which = np.empty(width, np.int8)
-    for i in range(n):
-        for s in range(slots):
-            total[:] = 0.0
-            best[:] = 0.0
-            which[:] = -1
-            count = 0
-            for j in range(k):
-                p = index[i, s, j]
-                if p < 0:
+@cache
+def _kernels(slots: int, k: int, columns: int, width: int) -> tuple[Callable[..., None], Callable[..., None]]:
+    """Forward and backward compiled for these very sizes: short loops unroll, the one over the width becomes vector
+    instructions, and sums stay in registers."""
+    zero, one = np.float32(0), np.float32(1)
+
+    @numba.njit(cache=True, nogil=True, fastmath=_FASTMATH)
+    def forward(projected, index, edges, weight, mean, top, positive, winner):
+        total = np.empty(width, np.float32)
+        best = np.empty(width, np.float32)
+        which = np.empty(width, np.int8)
+        for i in range(len(index)):
+            for s in range(slots):
+                w = weight[s]
+                total[:] = zero
+                best[:] = zero
+                which[:] = -1
+                count = 0
+                for j in range(k):
+                    p = index[i, s, j]
+                    if p < 0:
+                        continue
+                    count += 1
+                    source, e, above = projected[p], edges[i, s, j], positive[i, s, j]
+                    for h in range(width):
+                        message = source[h]
+                        for c in range(columns):
+                            message += e[c] * w[c * width + h]
+                        message = max(message, zero)
+                        above[h] = message > zero
+                        total[h] += message
+                        which[h] = np.int8(j) if message > best[h] else which[h]
+                        best[h] = max(message, best[h])
+                scale = one / np.float32(max(count, 1))
+                for h in range(width):
+                    mean[i, s, h] = total[h] * scale
+                    top[i, s, h] = best[h]
+                    winner[i, s, h] = which[h]
+
+    @numba.njit(cache=True, nogil=True, fastmath=_FASTMATH)
+    def backward(index, edges, positive, winner, d_mean, d_top, d_projected, d_weight):
+        d_messages = np.empty((k, width), np.float32)
+        column = np.empty(k, np.float32)
+        for i in range(len(index)):
+            for s in range(slots):
+                count = 0
+                for j in range(k):
+                    count += index[i, s, j] >= 0
+                if count == 0:
                     continue
-                count += 1
-                for h in range(width):
-                    message[h] = projected[p, h]
+                scale = one / np.float32(count)
+                mean, top, won = d_mean[i, s], d_top[i, s], winner[i, s]
+                for j in range(k):
+                    p, d_message = index[i, s, j], d_messages[j]
+                    if p < 0:
+                        d_message[:] = zero
+                        continue
+                    d_source, above = d_projected[p], positive[i, s, j]
+                    for h in range(width):
+                        share = mean[h] * scale + (top[h] if won[h] == j else zero)
+                        share = share if above[h] else zero
+                        d_message[h] = share
+                        d_source[h] += share
                 for c in range(columns):
-                    value = edges[i, s, j, c]
-                    if value != 0.0:
-                        for h in range(width):
-                            message[h] += value * weight[s, c, h]
-                for h in range(width):
-                    m = message[h] if message[h] > 0.0 else np.float32(0.0)
-                    total[h] += m
-                    better = m > best[h]
-                    best[h] = m if better else best[h]
-                    which[h] = np.int8(j) if better else which[h]
-            scale = np.float32(1.0) / np.float32(max(count, 1))
-            for h in range(width):
-                mean[i, s, h] = total[h] * scale
-                top[i, s, h] = best[h]
-                winner[i, s, h] = which[h]
+                    d_w = d_weight[s, c]
+                    for j in range(k):
+                        column[j] = edges[i, s, j, c]
+                    for h in range(width):
+                        gradient = d_w[h]
+                        for j in range(k):
+                            gradient += column[j] * d_messages[j, h]
+                        d_w[h] = gradient
 
-
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "arcp"})
-def _backward(projected, index, edges, weight, winner, d_mean, d_top, d_projected, d_weight):
-    n, slots, k = index.shape
-    width = projected.shape[1]
-    columns = edges.shape[3]
-    message = np.empty(width, np.float32)
-    share = np.empty(width, np.float32)
-    for i in range(n):
-        for s in range(slots):
-            count = 0
-            for j in range(k):
-                count += index[i, s, j] >= 0
-            scale = np.float32(1.0) / np.float32(max(count, 1))
-            for h in range(width):
-                share[h] = d_mean[i, s, h] * scale
-            for j in range(k):
-                p = index[i, s, j]
-                if p < 0:
-                    continue
-                for h in range(width):
-                    message[h] = projected[p, h]
-                for c in range(columns):
-                    value = edges[i, s, j, c]
-                    if value != 0.0:
-                        for h in range(width):
-                            message[h] += value * weight[s, c, h]
-                for h in range(width):
-                    g = share[h] + (d_top[i, s, h] if winner[i, s, h] == j else np.float32(0.0))
-                    g = g if message[h] > 0.0 else np.float32(0.0)
-                    message[h] = g
-                    d_projected[p, h] += g
-                for c in range(columns):
-                    value = edges[i, s, j, c]
-                    if value != 0.0:
-                        for h in range(width):
-                            d_weight[s, c, h] += value * message[h]
+    return forward, backward

@@ -100,29 +100,32 @@ class NetworkInputs:
             yield low, min(low + size, stop)
 
 
-def localise(events: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct earlier events of a window and the window re-indexed into [old..., start, start + 1, ...]."""
-    flat = events.reshape(-1)
-    old = np.unique(flat[(flat >= 0) & (flat < start)])
-    return old, _relabel(events, old, start)
-
-
 @numba.njit(cache=True, nogil=True)
-def _relabel(events: np.ndarray, old: np.ndarray, start: int) -> np.ndarray:
-    out = np.empty(events.shape, np.int32)
-    flat, into = events.reshape(-1), out.reshape(-1)
-    place = np.empty(old[-1] - old[0] + 1 if len(old) else 0, np.int32)
-    for j in range(len(old)):
-        place[old[j] - old[0]] = j
+def localise(events: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct events before `start` of a window, and the window re-indexed into [old..., start, start + 1, ...]."""
+    flat = events.ravel()
+    lowest = start
+    for p in flat:
+        if 0 <= p < lowest:
+            lowest = p
+    place = np.zeros(start - lowest, np.int32)
+    old = np.empty(min(len(flat), start - lowest), np.int32)
+    out = np.empty(len(flat), np.int32)
+    count = 0
     for i in range(len(flat)):
         p = flat[i]
-        if p < 0:
-            into[i] = -1
-        elif p < start:
-            into[i] = place[p - old[0]]
+        if 0 <= p < start:
+            if place[p - lowest] == 0:
+                old[count] = p
+                count += 1
+                place[p - lowest] = count
+            out[i] = place[p - lowest] - 1
         else:
-            into[i] = len(old) + p - start
-    return out
+            out[i] = p
+    for i in range(len(flat)):
+        if flat[i] >= start:
+            out[i] += count - start
+    return old[:count].copy(), out.reshape(events.shape)
 
 
 def _shuffle(events: np.ndarray, start: int, seed: int) -> np.ndarray:
@@ -146,7 +149,7 @@ def forward_block(model: TemporalSage, inputs: NetworkInputs, block: Block, cach
     first = h = model.encoder(inputs.numeric[rows], inputs.codes[rows])
     for level, layer in enumerate(model.sage):
         cache.levels[level][rows] = h.detach()
-        sources = torch.cat([cache.levels[level][block.old], h])
+        sources = torch.cat([cache.levels[level].index_select(0, block.old), h])
         h = layer(h, sources, block.index, block.edges)
     cache.levels[-1][rows] = h.detach()
     return first, h
