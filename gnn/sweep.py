@@ -118,6 +118,6 @@ def _read(run: Path, objective: str) -> float:
             keys = ", ".join(value) if isinstance(value, dict) else "a value"
             raise ConfigError(f"objective: {objective}: metrics.json has no {key!r}; there are: {keys}")
         value = value[key]
-    if value is None:
+    if not isinstance(value, int | float):
         raise ConfigError(f"objective: {objective} is undefined in {run / 'metrics.json'}")
     return float(value)

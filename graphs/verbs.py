@@ -48,10 +48,8 @@ def build_graph(*, data: Mapping[str, Any], output: str) -> Path:
 
 
 def _read(data: Mapping[str, Any], folder: Path) -> EventLog:
-    """The event log of `data`, with what was doubtful told on the console and kept in validation.json."""
+    """The event log of `data`; what was doubtful in the tables is kept in validation.json."""
     ingested = read_tables(DataSchema.from_config(data))
-    for line in str(ingested.report).splitlines():
-        log.info("%s", line)
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(ingested.report.to_json(), indent=2, ensure_ascii=False)
     (folder / "validation.json").write_text(f"{text}\n", encoding="utf-8")
