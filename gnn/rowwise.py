@@ -20,7 +20,8 @@ class RowLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.out_features == 1:
-            return (x * self.weight[0]).sum(-1, keepdim=True) + self.bias
+            said = (x * self.weight[0]).sum(-1, keepdim=True)
+            return said if self.bias is None else said + self.bias
         missing = FEWEST_ROWS - len(x)
         if missing <= 0:
             return super().forward(x)

@@ -107,14 +107,17 @@ class SageLayer(nn.Module):
 
 
 class Head(nn.Module):
-    """Embedding to one logit; the bias starts at the class rate, so the first loss is already sane."""
+    """Embedding to one logit: a small perceptron beside a linear map that starts at nothing, for labels too few to
+    teach more than a line. The bias starts at the class rate, so the first loss is already sane."""
 
     def __init__(self, inputs: int, width: int, *, dropout: float = 0.0) -> None:
         super().__init__()
         self.layers = nn.Sequential(RowLinear(inputs, width), nn.ReLU(), nn.Dropout(dropout), RowLinear(width, 1))
+        self.line = RowLinear(inputs, 1, bias=False)
+        nn.init.zeros_(self.line.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x).squeeze(-1)
+        return (self.layers(x) + self.line(x)).squeeze(-1)
 
     def start_at(self, rate: float) -> None:
         """Set the output bias to the log-odds of `rate`."""

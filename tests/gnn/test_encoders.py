@@ -12,7 +12,9 @@ from gnn.encoders import ABSENT, UNSEEN, Columns, EventEncoder, FeatureSpace
 from graphs.events import Categorical
 
 CHANNEL = Categorical(np.array([0, 0, 1, 2, -1], np.int32), pa.array(["web", "app", "kiosk"]))
-COLUMNS = Columns(("amount", "age"), np.array([[1, 10], [2, np.nan], [3, 30], [4, 40], [5, 50]], np.float32), {"channel": CHANNEL})
+COLUMNS = Columns(
+    ("amount", "age"), np.array([[1, 10], [2, np.nan], [3, 30], [4, 40], [5, 50]], np.float32), {"channel": CHANNEL}
+)
 PAST = np.array([True, True, True, False, False])
 
 
