@@ -12,6 +12,7 @@ from typing import Any
 
 import numba
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
@@ -43,7 +44,8 @@ def to_hetero_data(graph: TemporalGraph, as_of: int | None = None) -> HeteroData
     Events have `x` (events, columns) float32 with NaN for missing and the names in `columns`, `time` and
     `visible_time` (events,) int64 µs UTC, `y` (events,) int64 with -1 where no label is known yet. Entities have `x`
     (their numeric attributes as of then) and, where entities are labelled, `y`. Edges have `time`, the visible time
-    of their event, and stand in the order of time. `ids` are the caller's own keys, by node.
+    of their event, and stand in the order of time. `ids` are the caller's own keys, by node (like `columns` an Arrow
+    array, which PyG's loaders leave alone).
 
     >>> data = to_hetero_data(graph, as_of)
     >>> data["event", "card", "card"].edge_index
@@ -53,7 +55,7 @@ def to_hetero_data(graph: TemporalGraph, as_of: int | None = None) -> HeteroData
     assert EVENT not in log.entity_types, f"an entity type is called '{EVENT}'"
     data = HeteroData()
     columns = event_columns(log)
-    data[EVENT].x, data[EVENT].columns = torch.from_numpy(columns.numeric), columns.names
+    data[EVENT].x, data[EVENT].columns = torch.from_numpy(columns.numeric), pa.array(columns.names, pa.string())
     data[EVENT].time = torch.from_numpy(log.event_time)
     data[EVENT].visible_time = torch.from_numpy(log.visible_time)
     data[EVENT].y = torch.from_numpy(_known_labels(log.label, log.label_known_time, now))
@@ -61,7 +63,7 @@ def to_hetero_data(graph: TemporalGraph, as_of: int | None = None) -> HeteroData
     for name, ids in log.entity_ids.items():
         everyone = np.arange(len(ids))
         own = attribute_columns(log, name, everyone, np.full(len(ids), now))
-        data[name].x, data[name].columns = torch.from_numpy(own.numeric), own.names
+        data[name].x, data[name].columns = torch.from_numpy(own.numeric), pa.array(own.names, pa.string())
         data[name].ids = ids
         if name in log.entity_labels:
             labels = log.entity_labels[name]
