@@ -14,14 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import HeteroData
-from torch_geometric.loader import NodeLoader
-from torch_geometric.nn import HeteroConv, SAGEConv
 from tqdm import tqdm
 
 from gnn.bundle import EVENTS
 from gnn.encoders import Columns, EventEncoder, FeatureSpace
-from gnn.interop import EVENT, TemporalSampler, to_hetero_data
+from gnn.interop import EVENT, HeteroConv, HeteroData, NodeLoader, SAGEConv, TemporalSampler, to_hetero_data
 from gnn.metrics import Undefined, average_precision
 from gnn.temporal_sage import Head
 from gnn.trainer import EpochRecord, TrainerSpec

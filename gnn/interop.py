@@ -7,6 +7,7 @@ plain static route, kept for comparison and for whoever wants to run another PyG
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,12 +16,23 @@ import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
-from torch_geometric.data import HeteroData
-from torch_geometric.sampler import BaseSampler, HeteroSamplerOutput, NodeSamplerInput
 
 from gnn.encoders import attribute_columns, event_columns
 from graphs.events import MISSING, NEVER, UNLABELLED, Role
 from graphs.temporal_graph import TemporalGraph
+
+with warnings.catch_warnings():
+    # PyG scripts classes as it is imported, which torch calls deprecated; that is for them to settle.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from torch_geometric.data import HeteroData
+    from torch_geometric.loader import NodeLoader
+    from torch_geometric.nn import HeteroConv, SAGEConv
+    from torch_geometric.sampler import BaseSampler, HeteroSamplerOutput, NodeSamplerInput
+
+__all__ = [
+    "EVENT", "HeteroConv", "HeteroData", "NodeLoader", "SAGEConv", "TemporalSampler", "edge_to_entity", "edge_to_event",
+    "to_hetero_data",
+]  # fmt: skip
 
 EVENT = "event"
 """The node type of events; an entity type of this name would clash with it."""
