@@ -84,7 +84,7 @@ class Protocol:
     def folds(self) -> Iterator[Fold]:
         split, behaviour, task = (self.specs[group] for group in ("split", "features", "task"))
         if self.dataset == "fdh":
-            yield from _handbook_folds(self.events, split, behaviour)
+            yield from _handbook_folds(self.events, split, behaviour, strict=self.name == "strict")
             return
         assert isinstance(task, TaskSpec) and isinstance(split, TimeSplit | RandomSplit)
         bench = Workbench.lay_out(
@@ -189,13 +189,13 @@ def _mean(values: list[Metric]) -> float | None:
 HANDBOOK_FOLDS = ("2018-07-25", "2018-08-01", "2018-08-08", "2018-08-15")
 
 
-def _handbook_folds(events: EventLog, split: TimeSplit, behaviour: BehaviourSpec) -> Iterator[Fold]:
+def _handbook_folds(events: EventLog, split: TimeSplit, behaviour: BehaviourSpec, *, strict: bool) -> Iterator[Fold]:
     """Train 7 days, wait 7, test 7; customers known to be compromised leave the test part (CP@100: per day)."""
     first = None
     for start in HANDBOOK_FOLDS:
         day_of = np.datetime64(start, "D").astype(int)
         cut, end = (str(np.datetime64(start, "D") + days) for days in (14, 21))
-        train_from = start if split.train_from is None else split.train_from
+        train_from = start if strict else split.train_from
         parts = replace(split, train_from=train_from, test_from=cut, test_until=end).apply(events)
         first = first or Workbench.lay_out(events, parts, behaviour)
         bench = replace(
