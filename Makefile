@@ -32,9 +32,12 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.dev
-	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/graph_build.py
+	$(BIN)/python benchmarks/sampling.py
+	$(BIN)/python benchmarks/train_epoch.py
 
 bench-quality: $(VENV)/.dev
+	test -d data/world || $(BIN)/ringtrace world world=demo output=data/world
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/readme_table.py
 
