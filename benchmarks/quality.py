@@ -22,6 +22,7 @@ from scipy.special import expit
 from gnn import metrics
 from gnn.bundle import EVENTS
 from gnn.floors import class_rate_floor
+from gnn.hetero_sage import HeteroSageSpec
 from gnn.metrics import Metric, Undefined
 from gnn.pipeline import TaskSpec
 from gnn.splits import RandomSplit, TimeSplit
@@ -45,6 +46,7 @@ MODELS = (
     "no_edges",
     "shuffled_edges",
     "temporal_sage",
+    "hetero_sage",
     "lightgbm_embeddings",
 )
 EDGES = {"temporal_sage": "real", "no_edges": "none", "shuffled_edges": "shuffled"}
@@ -162,6 +164,9 @@ def _scores(protocol: Protocol, fold: Fold, model: str, seed: int) -> np.ndarray
         single = replace(trainer, members=1)
         epochs = trainer.epochs if not bench.split.has_validation else max(2, trainer.epochs // 2)
         scores = bench.lightgbm_with_embeddings(sage, single, seed=seed, epochs=epochs, threads=trainer.threads)
+    elif model == "hetero_sage":
+        reference = HeteroSageSpec(width=sage.width, dropout=sage.dropout)
+        scores = expit(reference.train(bench, replace(trainer, members=1), seed=seed).test[task])
     else:
         scores = expit(bench.train_networks(sage.with_edges(EDGES[model]), trainer, seed=seed).test[task])
     assert not isinstance(scores, Undefined), scores

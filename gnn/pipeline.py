@@ -25,6 +25,7 @@ from gnn.bundle import EVENTS, Bundle
 from gnn.calibration import Calibrator, fit_calibrator
 from gnn.evaluation import Evaluation, EvaluationSpec, ScoredRows, evaluate
 from gnn.floors import class_rate_floor
+from gnn.hetero_sage import HeteroSageSpec
 from gnn.metrics import Undefined, as_json, auc, average_precision
 from gnn.node_task import NodeTask
 from gnn.report import write_report
@@ -74,7 +75,7 @@ def train(
     task: TaskSpec,
     split: TimeSplit | RandomSplit,
     features: BehaviourSpec,
-    model: SageSpec,
+    model: SageSpec | HeteroSageSpec,
     trainer: TrainerSpec,
     evaluation: EvaluationSpec,
     comparison: ComparisonSpec,
@@ -100,23 +101,23 @@ def train(
     bench = Workbench.lay_out(events, split.apply(events), features, tasks=task.nodes, ask_events=task.events)
     log.info("rows: %s", ", ".join(f"{name} {count:,}" for name, count in bench.split.counts.items()))
     with Board(folder / "tensorboard") as board:
-        networks = bench.train_networks(
-            model, trainer, seed=seed, checkpoint=folder / "training.safetensors", on_epoch=board.epoch
-        )
+        networks = _trained(bench, model, trainer, seed, folder / "training.safetensors", board)
         calibrators = {name: _calibrator(bench, networks, name, evaluation) for name in networks.test}
         outcomes = _judge(bench, networks, calibrators, model, trainer, comparison, evaluation, seed=seed)
         for name, outcome in outcomes.items():
             board.judgement(name, outcome.judged, outcome.scored)
-    bundle = Bundle(
+    version = "reference, no bundle"
+    if isinstance(model, SageSpec):
+        version = Bundle(
         model, features, events.roles, events.event_types, networks.spaces, calibrators, networks.members,
         dict(data), facts,
-    ).save(folder / "bundle")  # fmt: skip
+    ).save(folder / "bundle").version  # fmt: skip
     save_log(events, folder / "history")
     specs = {"task": task, "split": split, "features": features, "model": model, "trainer": trainer}
     config = yaml.safe_dump(
         json.loads(json.dumps({name: asdict(spec) for name, spec in specs.items()})), sort_keys=False
     )
-    _write_outcomes(folder, bundle.version, networks, bench, outcomes, ingested, facts, config)
+    _write_outcomes(folder, version, networks, bench, outcomes, ingested, facts, config)
     for outcome in outcomes.values():
         log.info("%s", outcome.judged.verdict)
     return folder
@@ -207,6 +208,19 @@ def _facts(ingested: Ingested, seed: int, trainer: TrainerSpec) -> dict[str, Any
     }
 
 
+def _trained(
+    bench: Workbench,
+    model: SageSpec | HeteroSageSpec,
+    trainer: TrainerSpec,
+    seed: int,
+    checkpoint: Path,
+    board: Board,
+) -> TrainedNetworks:
+    if isinstance(model, HeteroSageSpec):
+        return model.train(bench, trainer, seed=seed, on_epoch=board.epoch)
+    return bench.train_networks(model, trainer, seed=seed, checkpoint=checkpoint, on_epoch=board.epoch)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """One task's test rows, what stood beside the model, the judgement, and the rows' keys for the caller."""
@@ -227,7 +241,7 @@ def _judge(
     bench: Workbench,
     networks: TrainedNetworks,
     calibrators: Mapping[str, Calibrator],
-    model: SageSpec,
+    model: SageSpec | HeteroSageSpec,
     trainer: TrainerSpec,
     comparison: ComparisonSpec,
     spec: EvaluationSpec,
@@ -236,10 +250,11 @@ def _judge(
 ) -> dict[str, Outcome]:
     """Every task judged beside what can be had without the graph, on the same rows."""
     controls = {}
-    for name, edges in CONTROLS.items() if comparison.controls else ():
-        log.info("training the control %s", name)
+    if comparison.controls and isinstance(model, SageSpec):
         capped = trainer.capped(comparison.control_epochs)
-        controls[name] = bench.train_networks(model.with_edges(edges), capped, seed=seed)
+        for name, edges in CONTROLS.items():
+            log.info("training the control %s", name)
+            controls[name] = bench.train_networks(model.with_edges(edges), capped, seed=seed)
     outcomes = {}
     for task, logits in networks.test.items():
         fitted = bench.label[bench.split.refit] if task == EVENTS else _fitted_labels(bench, task)
@@ -250,8 +265,13 @@ def _judge(
         for name, control in controls.items():
             compared[name] = _calibrator(bench, control, task, spec)(control.test[task])
         scored, keys = _scored_rows(bench, task, calibrators[task](logits))
-        outcomes[task] = Outcome(scored, compared, evaluate(scored, compared, spec), keys)
+        outcomes[task] = Outcome(scored, compared, evaluate(scored, compared, spec, model=name_of(model)), keys)
     return outcomes
+
+
+def name_of(model: SageSpec | HeteroSageSpec) -> str:
+    """What tables call the model."""
+    return "hetero_sage" if isinstance(model, HeteroSageSpec) else "temporal_sage"
 
 
 def _fitted_labels(bench: Workbench, task: str) -> np.ndarray:
