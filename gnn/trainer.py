@@ -50,7 +50,7 @@ class TrainerSpec:
     refit: bool = True
     members: int = 1
     context_days: float | None = None
-    threads: int = 2
+    threads: int = 1
     device: str = "cpu"
 
     def __post_init__(self) -> None:
