@@ -15,9 +15,9 @@ demo: $(VENV)/.core
 	$(BIN)/ringtrace world world=demo output=data/world
 	$(BIN)/ringtrace ingest data=world output=$(DEMO)/ingest
 	$(BIN)/ringtrace train data=world experiment=demo output=$(DEMO)/train
-	$(BIN)/ringtrace score data=world bundle=$(DEMO)/train/bundle output=$(DEMO)/score
+	$(BIN)/ringtrace score data=world bundle=$(DEMO)/train/bundle history=false entities=[user] output=$(DEMO)/score
 	@echo
-	@echo "Look at:  $(DEMO)/train/report.html    how well it finds fraud, beside the floors"
+	@echo "Look at:  $(DEMO)/train/report.html    how well it finds fraud, beside the floors (report_user.html: and who)"
 	@echo "          $(DEMO)/score                scores of events and entities, with your own keys (Parquet)"
 	@echo "          $(DEMO)/ingest               what was doubtful in the input"
 	@echo "          $(BIN)/tensorboard --logdir $(DEMO)/train    how training went"
