@@ -42,8 +42,11 @@ class Columns:
 
 
 def event_columns(log: EventLog, *, clock: bool = True) -> Columns:
-    """What an event says of itself: amount, hour and weekday (`clock`), numeric and text columns, its entities'
-    attributes as of its own time, and which roles are filled."""
+    """What an event says of itself, always the same columns for the same mapping.
+
+    Amount, hour and weekday (`clock`), numeric and text columns, its entities' attributes as of its own time, and
+    which roles are filled.
+    """
     names: list[str] = []
     columns: list[np.ndarray] = []
 
@@ -51,8 +54,7 @@ def event_columns(log: EventLog, *, clock: bool = True) -> Columns:
         names.append(name)
         columns.append(values.astype(np.float32))
 
-    if np.isfinite(log.amount).any():
-        add("amount", log.amount)
+    add("amount", log.amount)
     if clock:
         day = (log.event_time % MICROSECONDS_PER_DAY) / MICROSECONDS_PER_DAY * 2 * np.pi
         weekday = ((log.event_time // MICROSECONDS_PER_DAY + 3) % 7).astype(np.float32)
@@ -66,8 +68,7 @@ def event_columns(log: EventLog, *, clock: bool = True) -> Columns:
         categorical["event_type"] = Categorical(log.event_type.astype(np.int32), pa.array(log.event_types))
     for slot, role in enumerate(log.roles):
         entities = log.entities[:, slot]
-        if (entities == MISSING).any():
-            add(f"{role.name}.present", (entities != MISSING).astype(np.float32))
+        add(f"{role.name}.present", (entities != MISSING).astype(np.float32))
         if role.entity_type in log.attributes:
             numeric, text = attributes_as_of(log, role.entity_type, entities, log.event_time)
             for name, values in numeric.items():

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from gnn.blocks import NetworkInputs, embed_all
@@ -20,6 +21,7 @@ from gnn.splits import instant
 from graphs.behaviour import behaviour_features
 from graphs.errors import ConfigError
 from graphs.events import MISSING, EventLog
+from graphs.history import event_keys, without_events_of
 from graphs.ingest import Ingested
 from graphs.store import load_log
 from graphs.temporal_graph import TemporalGraph
@@ -105,17 +107,15 @@ def new_entities(graph: TemporalGraph, rows: np.ndarray) -> dict[str, np.ndarray
 
 
 def _with_history(events: EventLog, history: Path | None) -> tuple[TemporalGraph, np.ndarray]:
-    """The graph of history and new events, and the mask of the new ones. An event in both counts as new."""
+    """The graph of history and new events, and the mask of the new ones; of an event in both, the new row counts."""
     if history is None:
         return TemporalGraph.build(events), np.ones(len(events), bool)
-    graph = TemporalGraph.build(load_log(history)).append(events)
-    keys = _keys(graph.log)
-    return graph, np.isin(keys, _keys(events))
-
-
-def _keys(events: EventLog) -> np.ndarray:
-    types = np.array(events.event_types, dtype=object)[events.event_type]
-    return np.array([f"{kind}\x1f{key}" for kind, key in zip(types, events.event_ids.to_pylist(), strict=True)])
+    past = without_events_of(load_log(history), events)
+    if not len(past):
+        return TemporalGraph.build(events), np.ones(len(events), bool)
+    graph = TemporalGraph.build(past).append(events)
+    asked = pa.array(event_keys(graph.log))
+    return graph, pc.is_in(asked, pa.array(event_keys(events))).to_numpy(zero_copy_only=False)
 
 
 def _check_fits(bundle: Bundle, events: EventLog) -> None:

@@ -48,6 +48,19 @@ def known_at(log: EventLog, time: int) -> EventLog:
     return _renumber(cut)
 
 
+def without_events_of(log: EventLog, other: EventLog) -> EventLog:
+    """Return `log` without the events that `other` holds too, by type and id: what `other` says of them stands."""
+    theirs = set(event_keys(other))
+    kept = np.array([key not in theirs for key in event_keys(log)], bool)
+    return log if kept.all() else _renumber(_take_events(log, np.flatnonzero(kept)))
+
+
+def event_keys(log: EventLog) -> list[str]:
+    """One text per event, unlike any other event's: its type and id."""
+    types = [log.event_types[code] for code in log.event_type.tolist()]
+    return [f"{kind}\x1f{key}" for kind, key in zip(types, log.event_ids.to_pylist(), strict=True)]
+
+
 def union(log: EventLog, more: EventLog) -> EventLog:
     """Return the log of both, in canonical order. Both must come from the same data configuration.
 

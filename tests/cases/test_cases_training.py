@@ -198,3 +198,7 @@ def test_c23_new_entities_and_categories_are_scored_and_marked(with_channel: Pat
     assert rows["s2"]["new_entities"] == ["user", "device", "card", "merchant"]
     assert (rows["s3"]["unseen_categories"], rows["s4"]["missing_categories"]) == (["channel"], ["channel"])
     assert score(with_channel, new[:1], CHANNEL, extra=",channel")["s1"]["logit"] == rows["s1"]["logit"]
+
+
+def test_scoring_the_table_a_model_was_trained_on_counts_every_event_once(trained: Path, score: Score) -> None:
+    assert score(trained, payments()) == score(trained, payments(), "history=false")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gnn.blocks import NetworkInputs, embed_all
@@ -94,6 +94,7 @@ def test_how_events_are_cut_into_blocks_does_not_matter(
 
 
 @given(seed=st.integers(0, 10_000))
+@example(seed=9015)
 @PROPERTY
 def test_an_entity_as_of_t_is_scored_from_its_past_alone(
     random_rows: Callable[..., Any], log_from_rows: Callable[..., EventLog], seed: int
