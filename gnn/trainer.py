@@ -271,7 +271,13 @@ class _Run:
         with safe_open(path, "pt") as file:
             facts = json.loads(file.metadata()["run"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        self.model.load_state_dict(_part(tensors, "model."))
+        try:
+            self.model.load_state_dict(_part(tensors, "model."))
+        except RuntimeError as error:
+            raise ConfigError(
+                f"resume_from: {path.name} is of another model or other columns; resume with the configuration it "
+                "was begun with"
+            ) from error
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in _part(tensors, "optimiser.").items():
             number, field = name.split(".", 1)

@@ -202,3 +202,17 @@ def test_c23_new_entities_and_categories_are_scored_and_marked(with_channel: Pat
 
 def test_scoring_the_table_a_model_was_trained_on_counts_every_event_once(trained: Path, score: Score) -> None:
     assert score(trained, payments()) == score(trained, payments(), "history=false")
+
+
+def test_a_run_that_is_resumed_ends_in_the_same_model(trained: Path, folder: Path, tmp_path: Path) -> None:
+    resumed = train(folder / "history.csv", tmp_path / "resumed", "seed=3", f'resume_from="{trained}"')
+    weights = [(each / "bundle" / "weights.safetensors").read_bytes() for each in (trained, resumed)]
+    assert weights[0] == weights[1]
+
+
+def test_a_checkpoint_of_another_model_is_refused(
+    trained: Path, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    where = [f'data.path="{folder / "history.csv"}"', f'output="{tmp_path / "run"}"', f'resume_from="{trained}"']
+    assert run("train", ["data=payments", *where, *QUICK, "model.width=16"]) == 2
+    assert "another model" in caplog.text
