@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 import yaml
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from gnn.calibration import Calibrator
@@ -134,8 +135,9 @@ class Bundle:
         try:
             described = yaml.safe_load(card.read_text(encoding="utf-8"))
             return cls._restore(folder, described)
-        except (yaml.YAMLError, KeyError, TypeError, ValueError, OSError) as error:
-            raise BundleError(f"{folder} cannot be read as a bundle: {type(error).__name__}: {error}") from error
+        except (yaml.YAMLError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+            said = str(error).partition("\n")[0]
+            raise BundleError(f"{folder} cannot be read as a bundle: {type(error).__name__}: {said}") from error
 
     @classmethod
     def _restore(cls, folder: Path, described: Mapping[str, Any]) -> Bundle:

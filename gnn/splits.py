@@ -105,6 +105,11 @@ class TimeSplit:
         cut = instant(self.test_from) if self.test_from else _at_share(time[in_range], 1 - self.test_share)
         refit = in_range & (time < cut) & (known <= cut)
         refit &= time <= cut - self._maturity(known[refit] - time[refit])
+        if labelled.any() and not refit.any():
+            raise ConfigError(
+                f"split: nothing to train on: no label of an event before {_iso(cut)} had settled by then. Move "
+                "split.test_from, or check the label delay in the data config"
+            )
         if self.valid_from is None and self.valid_share == 0:
             valid_cut = cut
         else:

@@ -64,3 +64,11 @@ def test_a_card_that_cannot_be_read_is_refused(tmp_path: Path, text: str) -> Non
     (tmp_path / "bundle.yaml").write_text(text)
     with pytest.raises(BundleError):
         Bundle.load(tmp_path)
+
+
+def test_weights_that_do_not_fit_or_are_cut_short_are_refused(bundle: Bundle, tmp_path: Path) -> None:
+    bundle.save(tmp_path / "bundle")
+    weights = tmp_path / "bundle" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(BundleError, match="cannot be read as a bundle"):
+        Bundle.load(tmp_path / "bundle")

@@ -78,6 +78,11 @@ def test_an_empty_part_is_named(ten_days: EventLog) -> None:
         TimeSplit(valid_from="2025-01-01", test_from="2025-01-09").apply(ten_days)
 
 
+def test_nothing_settled_by_the_cut_is_said_so(ten_days: EventLog) -> None:
+    with pytest.raises(ConfigError, match="nothing to train on"):
+        TimeSplit(test_from="2025-01-02").apply(ten_days)
+
+
 def test_cuts_out_of_order_are_refused() -> None:
     with pytest.raises(ConfigError, match="order of time"):
         TimeSplit(valid_from="2025-01-09", test_from="2025-01-05")
