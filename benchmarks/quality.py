@@ -9,8 +9,9 @@ from __future__ import annotations
 import argparse
 import functools
 import logging
+import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -117,6 +118,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="dataset, dataset/protocol, several with commas")
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--jobs", type=int, default=1, help="seeds and folds side by side, one thread each")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     wanted = [part for part in arguments.only.split(",") if part]
@@ -129,19 +131,27 @@ def main() -> None:
         for model in arguments.models.split(","):
             if model == "lightgbm_embeddings" and folds[0].task != EVENTS:
                 continue
-            row = _row(protocol, folds, model, seeds)
+            row = _row(protocol, folds, model, seeds, jobs=arguments.jobs)
             log.info("%s %s: %s", place, model, {name: row.get(name) for name in ("auc", "ap", "cp100", "hits100")})
             merge_rows(RESULTS / "quality.json", [row], KEY)
 
 
-def _row(protocol: Protocol, folds: list[Fold], model: str, seeds: list[int]) -> dict[str, Any]:
+def _row(protocol: Protocol, folds: list[Fold], model: str, seeds: list[int], *, jobs: int) -> dict[str, Any]:
     """Mean over folds for each seed, then mean and standard deviation over seeds."""
     used = seeds[:1] if model == "class_rate" else seeds
-    began, by_seed = time.perf_counter(), []
-    for seed in used:
-        judged = [fold.judge(_scores(protocol, fold, model, seed)) for fold in folds]
-        by_seed.append({name: _mean([fold[name] for fold in judged]) for name in judged[0]})
-        log.info("%s/%s %s seed %d: %s", protocol.dataset, protocol.name, model, seed, by_seed[-1])
+    began = time.perf_counter()
+
+    def judged_fold(seed: int, fold: Fold) -> dict[str, Metric]:
+        found = fold.judge(_scores(protocol, fold, model, seed))
+        log.info("%s/%s %s seed %d: %s", protocol.dataset, protocol.name, model, seed, found)
+        return found
+
+    work = [(seed, fold) for seed in used for fold in folds]
+    judged = _side_by_side(judged_fold, work, jobs)
+    by_seed = []
+    for place in range(len(used)):
+        of_seed = judged[place * len(folds) : (place + 1) * len(folds)]
+        by_seed.append({name: _mean([found[name] for found in of_seed]) for name in of_seed[0]})
     seconds = (time.perf_counter() - began) / len(used) / len(folds)
     row: dict[str, Any] = {"dataset": protocol.dataset, "protocol": protocol.name, "model": model}
     spread = {}
@@ -150,6 +160,28 @@ def _row(protocol: Protocol, folds: list[Fold], model: str, seeds: list[int]) ->
         row[name] = round(float(np.mean(values)), 4) if values else None
         spread[name] = round(float(np.std(values)), 4) if values else None
     return row | {"seeds": used, "std": spread, "train_seconds": round(seconds, 1)}
+
+
+def _side_by_side(call: Callable[..., Any], work: Sequence[tuple[Any, ...]], jobs: int) -> list[Any]:
+    """`call(*each)` for each of `work`, in `jobs` forked processes, which share the data laid out before."""
+    if jobs == 1:
+        return [call(*each) for each in work]
+    global _do
+    _do = functools.partial(_nth, call, work)
+    with multiprocessing.get_context("fork").Pool(jobs) as pool:
+        return pool.map(_do_in_child, range(len(work)), chunksize=1)
+
+
+_do: Callable[[int], Any]
+"""What the forked children do; inherited, since neither folds nor closures can be sent."""
+
+
+def _nth(call: Callable[..., Any], work: Sequence[tuple[Any, ...]], place: int) -> Any:
+    return call(*work[place])
+
+
+def _do_in_child(place: int) -> Any:
+    return _do(place)
 
 
 def _scores(protocol: Protocol, fold: Fold, model: str, seed: int) -> np.ndarray:
