@@ -211,6 +211,13 @@ class Workbench:
             nodes.append(NodeTarget(asked, torch.from_numpy(node.label), node.fit_mask, ~node.fit_mask))
         return _Ready(inputs, events, tuple(nodes))
 
+    def test_embeddings(self, model: SageSpec, networks: TrainedNetworks, *, seed: int) -> np.ndarray:
+        """h^(L) of the test events (rows, width), by the first member."""
+        ready = self._ready(model, self.judged, networks.spaces, seed)
+        rows = np.flatnonzero(self.split.test)
+        cache = embed_all(networks.members[0], ready.inputs, stop=int(rows[-1]) + 1)
+        return cache.levels[-1][torch.from_numpy(rows)].numpy()
+
     # ------------------------------------------------------------ trees
 
     def lightgbm(self, task: str, *, seed: int, aggregates: bool, threads: int = 1) -> np.ndarray | Undefined:

@@ -216,3 +216,10 @@ def test_a_checkpoint_of_another_model_is_refused(
     where = [f'data.path="{folder / "history.csv"}"', f'output="{tmp_path / "run"}"', f'resume_from="{trained}"']
     assert run("train", ["data=payments", *where, *QUICK, "model.width=16"]) == 2
     assert "another model" in caplog.text
+
+
+def test_tensorboard_shows_training_judgement_and_embeddings(trained: Path) -> None:
+    board = trained / "tensorboard"
+    assert any(path.name.startswith("events.out") for path in board.iterdir())
+    words = next(board.rglob("metadata.tsv")).read_text().split()
+    assert len(words) == 8 and set(words) <= {"fraud", "clean"}
