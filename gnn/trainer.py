@@ -51,7 +51,6 @@ class TrainerSpec:
     members: int = 1
     context_days: float | None = None
     threads: int = 1
-    device: str = "cpu"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "block", "patience", "members", "threads"):
