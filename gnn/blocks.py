@@ -56,16 +56,15 @@ class NetworkInputs:
         columns: Columns,
         *,
         k: int,
-        labels_until: int | None = None,
         edges: str = "real",
         seed: int = 0,
     ) -> NetworkInputs:
-        """Encode `columns` of the graph's events with `space`; `labels_until` hides labels known only later."""
+        """Encode `columns` of the graph's events with `space`."""
         return cls(
             graph,
             torch.from_numpy(space.numeric(columns)),
             torch.from_numpy(space.codes(columns)),
-            EdgeData.of(graph.log, labels_until=labels_until),
+            EdgeData.of(graph.log),
             k,
             edges,
             seed,

@@ -51,8 +51,8 @@ class EdgeData:
     width: int
 
     @classmethod
-    def of(cls, log: EventLog, *, labels_until: int | None = None) -> EdgeData:
-        """`labels_until`: labels known only later are treated as never known (µs UTC)."""
+    def of(cls, log: EventLog) -> EdgeData:
+        """The columns of `log`, with every label to be seen once it is known."""
         amount = np.sign(log.amount) * np.log1p(np.abs(log.amount))
         return cls(
             log.event_time,
@@ -61,7 +61,7 @@ class EdgeData:
             log.entities,
             log.label,
             log.label_known_time,
-            NEVER - 1 if labels_until is None else labels_until,
+            NEVER - 1,
             _shared_types(log.roles),
             len(log.event_types) > 1,
             len(edge_names(log.roles, log.event_types)),

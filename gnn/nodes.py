@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from gnn.blocks import Cache, NetworkInputs, localise
-from gnn.encoders import Columns, FeatureSpace, attribute_columns
+from gnn.encoders import Columns, FeatureSpace, attribute_columns, event_columns
 from gnn.temporal_sage import TemporalSage
-from graphs.behaviour import BehaviourSpec, entity_features
+from graphs.behaviour import BehaviourSpec, behaviour_features, entity_features
 from graphs.temporal_graph import TemporalGraph
 
 
@@ -31,17 +31,16 @@ class NodeQuestions:
         return len(self.entity)
 
 
-def node_columns(
-    graph: TemporalGraph,
-    questions: NodeQuestions,
-    behaviour: BehaviourSpec,
-    *,
-    labels_until: int | None = None,
-) -> Columns:
+def graph_columns(graph: TemporalGraph, behaviour: BehaviourSpec) -> tuple[Columns, tuple[str, ...]]:
+    """What is known of each event at its instant: its own columns and behaviour features; and the latter's names."""
+    table = behaviour_features(graph, behaviour)
+    own = event_columns(graph.log, clock="calendar" not in behaviour.families)
+    return own.with_numeric(table.names, table.values), table.names
+
+
+def node_columns(graph: TemporalGraph, questions: NodeQuestions, behaviour: BehaviourSpec) -> Columns:
     """What is known of each entity at its instant: behaviour features and attributes."""
-    table = entity_features(
-        graph, behaviour, questions.entity_type, questions.entity, questions.as_of, labels_until=labels_until
-    )
+    table = entity_features(graph, behaviour, questions.entity_type, questions.entity, questions.as_of)
     own = attribute_columns(graph.log, questions.entity_type, questions.entity, questions.as_of)
     return own.with_numeric(table.names, table.values)
 

@@ -15,10 +15,9 @@ import torch
 
 from gnn.blocks import NetworkInputs, embed_all
 from gnn.bundle import EVENTS, Bundle
-from gnn.encoders import ABSENT, UNSEEN, Columns, event_columns
-from gnn.nodes import NodeInputs, NodeQuestions, node_columns
+from gnn.encoders import ABSENT, UNSEEN, Columns
+from gnn.nodes import NodeInputs, NodeQuestions, graph_columns, node_columns
 from gnn.splits import instant
-from graphs.behaviour import behaviour_features
 from graphs.errors import ConfigError
 from graphs.events import MISSING, EventLog
 from graphs.history import event_keys, without_events_of
@@ -53,18 +52,15 @@ def score_tables(
     """
     graph, asked = _with_history(ingested.log, history)
     _check_fits(bundle, graph.log)
-    columns = bundle_columns(bundle, graph)
+    columns, _ = graph_columns(graph, bundle.behaviour)
     time = graph.log.event_time
     if start is not None:
         asked &= time >= instant(start)
     if stop is not None:
         asked &= time < instant(stop)
     rows = np.flatnonzero(asked)
-    caches, all_inputs = [], []
     inputs = NetworkInputs.of(graph, bundle.spaces[EVENTS], columns, k=bundle.model.k, edges=bundle.model.edges)
-    for member in bundle.members:
-        caches.append(embed_all(member, inputs))
-        all_inputs.append(inputs)
+    caches = [embed_all(member, inputs) for member in bundle.members]
     tables: dict[str, pa.Table] = {}
     summary: dict[str, Any] = {"model_version": bundle.version}
     if len(rows) or not entity_types:
@@ -86,13 +82,6 @@ def score_tables(
         tables[entity_type] = _entity_table(bundle, graph, inputs, caches, entity_type, moment)
         summary[entity_type] = {"rows": len(tables[entity_type]), "as_of": moment}
     return ScoredTables(tables, summary)
-
-
-def bundle_columns(bundle: Bundle, graph: TemporalGraph) -> Columns:
-    """The columns that the bundle's event encoding reads, of every event of `graph`."""
-    table = behaviour_features(graph, bundle.behaviour)
-    own = event_columns(graph.log, clock="calendar" not in bundle.behaviour.families)
-    return own.with_numeric(table.names, table.values)
 
 
 def new_entities(graph: TemporalGraph, rows: np.ndarray) -> dict[str, np.ndarray]:

@@ -19,15 +19,15 @@ import torch
 
 from gnn.blocks import NetworkInputs, embed_all
 from gnn.bundle import EVENTS, build_network
-from gnn.encoders import Columns, FeatureSpace, event_columns
+from gnn.encoders import Columns, FeatureSpace
 from gnn.floors import FeatureMatrix, feature_matrix, lightgbm_floor, raw_columns
 from gnn.metrics import Undefined
 from gnn.node_task import NodeExamples, NodeTask
-from gnn.nodes import NodeInputs, NodeQuestions, node_columns
+from gnn.nodes import NodeInputs, NodeQuestions, graph_columns, node_columns
 from gnn.splits import Split, hide_labels
 from gnn.temporal_sage import SageSpec, TemporalSage
 from gnn.trainer import EpochRecord, EventTarget, NodeTarget, TrainerSpec, fit
-from graphs.behaviour import BehaviourSpec, behaviour_features
+from graphs.behaviour import BehaviourSpec
 from graphs.events import NEVER, EventLog
 from graphs.temporal_graph import TemporalGraph
 
@@ -329,10 +329,9 @@ class _Ready:
 
 def _phase(events: EventLog, hidden: np.ndarray, behaviour: BehaviourSpec) -> Phase:
     graph = TemporalGraph.build(hide_labels(events, hidden))
-    table = behaviour_features(graph, behaviour)
-    columns = event_columns(graph.log, clock="calendar" not in behaviour.families)
+    columns, behaviour_names = graph_columns(graph, behaviour)
     nobody = np.zeros(len(events), bool)
-    return Phase(graph, columns.with_numeric(table.names, table.values), table.names, nobody, nobody, 0, {})
+    return Phase(graph, columns, behaviour_names, nobody, nobody, 0, {})
 
 
 def _node_phase(
