@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,6 +31,7 @@ from gnn.temporal_sage import SageSpec, TemporalSage
 from graphs.behaviour import BehaviourSpec
 from graphs.errors import NotFoundError, RingtraceError
 from graphs.events import Role
+from graphs.folders import whole_folder
 
 log = logging.getLogger(__name__)
 
@@ -74,18 +74,22 @@ class Bundle:
 
     def save(self, folder: Path) -> Bundle:
         """Write the bundle to `folder`, whole or not at all; returns it with its version."""
-        aside = folder.with_name(folder.name + ".partial")
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
+        with whole_folder(folder, "bundle.yaml", "model bundle") as made:
+            version = self._write(made)
+        log.info("bundle %s written", version)
+        return Bundle(**{**self.__dict__, "version": version})
+
+    def _write(self, folder: Path) -> str:
+        """Put the files into `folder`; returns the version they have."""
         weights = {f"{i}.{name}": t for i, member in enumerate(self.members) for name, t in member.state_dict().items()}
-        save_file({name: tensor.contiguous() for name, tensor in weights.items()}, aside / "weights.safetensors")
+        save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / "weights.safetensors")
         save_file(
             {
                 f"{task}.{part}": torch.from_numpy(getattr(space, part)).contiguous()
                 for task, space in self.spaces.items()
                 for part in ("centre", "spread", "edges")
             },
-            aside / "spaces.safetensors",
+            folder / "spaces.safetensors",
         )
         words = [
             (task, column, word)
@@ -99,15 +103,12 @@ class Bundle:
                 for j, name in enumerate(("task", "column", "word"))
             }
         )
-        pq.write_table(table, aside / "vocabularies.parquet")
+        pq.write_table(table, folder / "vocabularies.parquet")
         described = self._describe()
-        version = _version(aside, described)
+        version = _version(folder, described)
         text = yaml.safe_dump({**described, "version": version}, sort_keys=False, allow_unicode=True)
-        (aside / "bundle.yaml").write_text(text, encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        aside.rename(folder)
-        log.info("bundle %s written", version)
-        return Bundle(**{**self.__dict__, "version": version})
+        (folder / "bundle.yaml").write_text(text, encoding="utf-8")
+        return version
 
     def _describe(self) -> dict[str, Any]:
         return {

@@ -12,14 +12,14 @@ from graphs.errors import ConfigError
 
 
 @contextmanager
-def whole_folder(folder: Path, mark: str) -> Iterator[Path]:
+def whole_folder(folder: Path, mark: str, what: str) -> Iterator[Path]:
     """Give a folder to fill that becomes `folder` once the block has ended without an error.
 
-    What is at `folder` is replaced if it holds the file `mark`, which says that it is of our kind, or is empty.
+    What is at `folder` is replaced if it holds the file `mark`, which says that it is a `what`, or is empty.
     Raises ConfigError if it is anything else.
     """
     if folder.exists() and not (folder / mark).is_file() and any(folder.iterdir()):
-        raise ConfigError(f"{folder} is there and holds something else (no {mark}); choose another folder")
+        raise ConfigError(f"{folder} is there and holds something else, no {what} (no {mark}); choose another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     old = made.with_name(f"{made.name}.old")

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ import pyarrow as pa
 
 from graphs.errors import ConfigError, NotFoundError
 from graphs.events import Categorical, EntityAttributes, EntityLabels, EventLog, Role
+from graphs.folders import whole_folder
 
 FORMAT = 1
 _ARRAYS = ("event_type", "event_time", "known_time", "entities", "amount", "label", "label_known_time")
@@ -26,26 +25,11 @@ _ARRAYS = ("event_type", "event_time", "known_time", "entities", "amount", "labe
 
 def save_log(log: EventLog, folder: Path) -> None:
     """Write `log` into `folder`, in place of a log that is there. Raises ConfigError if something else is."""
-    folder = Path(folder)
-    if folder.exists() and not (folder / "log.json").is_file() and any(folder.iterdir()):
-        raise ConfigError(f"{folder} is there and is no event log; choose another folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
+    with whole_folder(Path(folder), "log.json", "event log") as made:
         for name, column in _columns(log):
             _write(made / name, column)
         facts = {**_facts(log), "fingerprint": fingerprint(log)}
         (made / "log.json").write_text(json.dumps(facts, indent=1) + "\n")
-        made.chmod(0o755)
-        if folder.exists():
-            old = made.with_name(f"{made.name}.old")
-            folder.rename(old)
-            made.rename(folder)
-            shutil.rmtree(old)
-        else:
-            made.rename(folder)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
 
 
 def load_log(folder: Path) -> EventLog:

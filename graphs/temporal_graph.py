@@ -124,7 +124,7 @@ class TemporalGraph:
     def save(self, folder: Path) -> None:
         """Write the graph into `folder`, in place of one that is there: the log, and one .npy file per array."""
         late = any(line.ranks is not line.events for line in self.timelines.values())
-        with whole_folder(Path(folder), _FACTS) as made:
+        with whole_folder(Path(folder), _FACTS, "graph") as made:
             save_log(self.log, made / "log")
             for place, line in enumerate(self.timelines.values()):
                 for name in _saved_arrays(late=late):
