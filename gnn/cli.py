@@ -16,6 +16,7 @@ VERBS = {
     "train": ("train", "train a model, judge it beside the floors, leave a bundle"),
     "evaluate": ("evaluate", "judge a finished run again"),
     "score": ("score", "score events and entities with a bundle"),
+    "find": ("find_rings", "find fraud rings, ranked, with evidence and pictures"),
     "sweep": ("sweep", "search hyper-parameters with Optuna"),
 }
 """Verb to (its config and script, what it does)."""

@@ -1,0 +1,1 @@
+"""The finder: from an event log and scores to ranked, explained, durable rings. `finder.py` reads as the algorithm."""

@@ -1,0 +1,141 @@
+"""The finders: from the ground to groups of accounts. `Communities` is the finder, `Components` what it must beat."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from graphs.errors import ConfigError
+from graphs.rings.bursts import bursts_of
+from graphs.rings.chains import chain_pairs, passes_of
+from graphs.rings.communities import communities
+from graphs.rings.components import components
+from graphs.rings.ground import Ground
+from graphs.rings.projection import Pairs, identifier_weights, link_matrix, shared_pairs
+from graphs.rings.refine import Groups, refine
+from graphs.rings.ties import Parties
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finder(ABC):
+    """What all finders are told.
+
+    `actor`: entity type of suspects (null: users or accounts); `window_days`, `half_life_days`: how far back, and
+    after how long an event counts half; `hub_cap`: an identifier of more accounts never links, `hub_caps`: lower caps
+    by type; `burst_minutes`, `chain_hours`, `chain_keeps`: how close in time makes a burst, how soon money is passed
+    on and how much of it at least; `min_size`: accounts of the smallest ring; `least_p`: rings below
+    this probability are not told; `max_rings`: at most so many are.
+    """
+
+    actor: str | None
+    window_days: float
+    half_life_days: float
+    hub_cap: int
+    hub_caps: Mapping[str, int]
+    min_size: int
+    least_p: float
+    max_rings: int
+    burst_minutes: float
+    chain_hours: float
+    chain_keeps: float
+
+    def __post_init__(self) -> None:
+        faults = [f"{name}: got {getattr(self, name)}, expected {what}" for name, what in self._faults()]
+        if faults:
+            raise ConfigError("\n".join(faults))
+
+    def _faults(self) -> list[tuple[str, str]]:
+        """Names of settings out of range, with what was expected."""
+        above_zero = [name for name in ("window_days", "half_life_days", "max_rings") if not getattr(self, name) > 0]
+        found = [(name, "more than 0") for name in above_zero]
+        found += [(name, "at least 2") for name in ("hub_cap", "min_size") if getattr(self, name) < 2]
+        return found + ([("least_p", "0 to 1")] if not 0 <= self.least_p <= 1 else [])
+
+    @abstractmethod
+    def type_weight(self, kind: str) -> float:
+        """How much sharing an identifier of this type weighs; 0: it never links."""
+
+    def linking(self, parties: Parties) -> np.ndarray:
+        """(identifiers,) bool: of a type that can link."""
+        links = np.array([self.type_weight(kind) > 0 for kind in parties.identifiers], bool)
+        return np.repeat(links, np.diff(parties.offsets))
+
+    @abstractmethod
+    def groups(self, ground: Ground, *, seed: int) -> tuple[Groups, sp.csr_matrix]:
+        """Groups of accounts, and the links (actors, actors) that hold them together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Communities(Finder):
+    """Weighted links, Leiden, refinement; docs/rings.md tells what each setting does."""
+
+    type_weights: Mapping[str, float]
+    other_weight: float
+    gap_days: float
+    burst_weight: float
+    chain_weight: float
+    least_link: float
+    resolution: float
+    weak: float
+    second_home: float
+
+    def type_weight(self, kind: str) -> float:
+        return self.type_weights.get(kind, self.other_weight)
+
+    def groups(self, ground: Ground, *, seed: int) -> tuple[Groups, sp.csr_matrix]:
+        links = self.links(ground)
+        found = communities(links, resolution=self.resolution, seed=seed)
+        refined = refine(
+            found, links, ground.suspicion.actor,
+            weak=self.weak, second_home=self.second_home, min_size=self.min_size,
+        )  # fmt: skip
+        return refined, links
+
+    def links(self, ground: Ground) -> sp.csr_matrix:
+        """Shared identifiers, bursts and money passed on, as one symmetric matrix over the accounts."""
+        parties, suspicion = ground.parties, ground.suspicion
+        per_type = {kind: self.type_weight(kind) for kind in parties.identifiers}
+        weights = identifier_weights(parties, ground.ties, ground.hubs, suspicion, per_type)
+        shared = shared_pairs(ground.ties, weights, suspicion, gap_days=self.gap_days)
+        passes = passes_of(ground.window, ground.flows, hours=self.chain_hours, least=self.chain_keeps)
+        chained = chain_pairs(ground.flows, passes, suspicion, weight=self.chain_weight)
+        return link_matrix([shared, self._burst_pairs(ground), chained], ground.actor_count, least=self.least_link)
+
+    def _burst_pairs(self, ground: Ground) -> Pairs:
+        """Bursts at what doesn't link by itself (merchants), as far as both accounts are suspicious."""
+        bursts = bursts_of(ground.window, ground.uses, days=self.window_days, minutes=self.burst_minutes)
+        rare = ~ground.hubs.hub[bursts.identifier]
+        actor = ground.suspicion.actor
+        both = np.sqrt(actor[bursts.left] * actor[bursts.right]) if ground.suspicion.scored else 0.1
+        weight = self.burst_weight * bursts.surprise * both * rare
+        kept = weight > 0
+        return Pairs(bursts.left[kept], bursts.right[kept], weight[kept])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Components(Finder):
+    """Connected components over shared identifiers of the types `link_types` below the hub cap: the baseline."""
+
+    link_types: tuple[str, ...]
+
+    def type_weight(self, kind: str) -> float:
+        return float(kind in self.link_types)
+
+    def groups(self, ground: Ground, *, seed: int) -> tuple[Groups, sp.csr_matrix]:
+        parties, ties = ground.parties, ground.ties
+        used = self.linking(parties)[ties.identifier] & ~ground.hubs.hub[ties.identifier]
+        identifier, actor = ties.identifier[used], ties.actor[used]
+        same = np.diff(identifier) == 0
+        left, right = actor[:-1][same], actor[1:][same]
+        pairs = Pairs(left, right, np.ones(len(left)))
+        found = components(ground.actor_count, left, right)
+        size = np.bincount(found)
+        members = np.flatnonzero(size[found] >= self.min_size)
+        members = members[np.argsort(found[members], kind="stable")]
+        _, number = np.unique(found[members], return_inverse=True)
+        groups = Groups(number.astype(np.int64), members, np.ones(len(members)))
+        return groups, link_matrix([pairs], ground.actor_count, least=0.0)
