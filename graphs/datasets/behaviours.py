@@ -25,9 +25,11 @@ from graphs.datasets.frames import (
 )
 from graphs.datasets.population import (
     CARD_SLOTS,
+    CATEGORIES,
     FAVOURITES,
     FRIEND_SLOTS,
     ONLINE_REGION,
+    SHIPPED,
     Population,
     draw_amounts,
     favourite_uniform,
@@ -38,9 +40,11 @@ from graphs.datasets.rhythm import DAY, HOUR, MINUTE, Rhythm
 TRANSFER_SHARE = 0.12
 """Transfers per payment."""
 
+REFUND_SHARE = 0.025
+"""Refunds per purchase."""
+
 _SESSION_SHARE = 0.14
 _VERIFICATION_SHARE = 0.03
-_REFUND_SHARE = 0.015
 _REGISTERED_SHARE = 0.75
 _ONLINE_SHARE = 0.45
 _FAVOURITE_SHARE = 0.6
@@ -78,6 +82,7 @@ def shop(
     cards: np.ndarray | None = None,
     devices: np.ndarray | None = None,
     merchants: np.ndarray | None = None,
+    addresses: np.ndarray | None = None,
     factor: float = 1.0,
     online_share: float = _ONLINE_SHARE,
     fraud: bool = False,
@@ -88,7 +93,8 @@ def shop(
     """Payments of `users` at `times` (rows,) each; what is not given is drawn from the user's own habits.
 
     `factor` multiplies the amounts. A device given for a payment makes it an app or web payment, unless it
-    happens in a shop, where most payments show none.
+    happens in a shop, where most payments show none. A device or an address of MISSING is drawn as well; only orders
+    that are shipped have an address.
     """
     if merchants is None:
         merchants = choose_merchants(rng, population, users, online_share=online_share)
@@ -108,6 +114,7 @@ def shop(
         card=choose_cards(rng, population, users, times) if cards is None else cards,
         device=np.where(rng.random(len(users)) < unseen, -1, device),
         merchant=merchants,
+        address=_delivery(rng, population, users, addresses, shipped=~in_shop & ~check & _ships(population, merchants)),
         amount=np.where(check, np.where(rng.random(len(users)) < 0.6, 0.0, 1.0), amount),
         kind=np.where(check, VERIFICATION, PURCHASE),
         channel=channel,
@@ -120,7 +127,7 @@ def shop(
 
 def refunds_of(rng: np.random.Generator, rows: Payments) -> Payments:
     """Refunds of a small share of purchases, days later, with a negative amount; never fraud themselves."""
-    chosen = take(rows, (rng.random(len(rows.time)) < _REFUND_SHARE) & (rows.kind == PURCHASE))
+    chosen = take(rows, (rng.random(len(rows.time)) < REFUND_SHARE) & (rows.kind == PURCHASE))
     count = len(chosen.time)
     part_only = np.where(rng.random(count) < 0.3, rng.uniform(0.2, 0.9, count), 1.0)
     return frame(
@@ -130,6 +137,7 @@ def refunds_of(rng: np.random.Generator, rows: Payments) -> Payments:
         card=chosen.card,
         device=np.where(rng.random(count) < 0.5, -1, chosen.device),
         merchant=chosen.merchant,
+        address=chosen.address,
         amount=-np.round(chosen.amount * part_only, 2),
         kind=REFUND,
         channel=chosen.channel,
@@ -236,10 +244,43 @@ def choose_devices(
         (0.14, 0.27, population.home_device[users], True),
         (0.27, 0.42, population.work_device[users], at_work),
         (0.42, 0.50, population.kiosk[users], True),
-        (0.50, 0.506, population.phone_at(friend, times), True),
+        (0.50, 0.503, population.phone_at(friend, times), True),
     ):
         device = np.where((pick >= low) & (pick < high) & (other >= 0) & allowed, other, device)
     return device.astype(np.int32)
+
+
+def choose_ips(rng: np.random.Generator, population: Population, sites: np.ndarray, rows: Logins) -> np.ndarray:
+    """Where logins come from: (rows,) int32.
+
+    A device that stays in its place has the address of the place; `sites` (devices of schemes,) tells it for those that
+    the population does not know, MISSING for none. A phone is at home, at work, or behind its carrier with hundreds
+    of others.
+    """
+    fixed = np.append(population.device_ip, sites)[rows.device]
+    pick = rng.random(len(rows.time))
+    own = np.where(pick < 0.5, population.home_ip[rows.user], population.carrier_ip[rows.user])
+    own = np.where((pick > 0.85) & (population.work_ip[rows.user] >= 0), population.work_ip[rows.user], own)
+    return np.where((fixed >= 0) & (rng.random(len(own)) < 0.9), fixed, own).astype(np.int32)
+
+
+def _ships(population: Population, merchants: np.ndarray) -> np.ndarray:
+    return np.isin(population.merchants.category[merchants], [CATEGORIES.index(name) for name in SHIPPED])
+
+
+def _delivery(
+    rng: np.random.Generator,
+    population: Population,
+    users: np.ndarray,
+    addresses: np.ndarray | None,
+    *,
+    shipped: np.ndarray,
+) -> np.ndarray:
+    """Home mostly, else a parcel locker, unless an address is given; MISSING where nothing is shipped."""
+    locker = population.locker[users]
+    own = np.where((locker >= 0) & (rng.random(len(users)) < 0.5), locker, population.home[users])
+    chosen = own if addresses is None else np.where(addresses >= 0, addresses, own)
+    return np.where(shipped, chosen, -1)
 
 
 def _visits(

@@ -17,7 +17,9 @@ PARTS = (
     "card_test",
     "cash_out",
     "collusion",
+    "refund_abuse",
     "layering",
+    "build_up",
     "bust_out",
     "takeover",
 )
@@ -29,14 +31,15 @@ APP, WEB, STORE = range(3)
 
 @dataclass(frozen=True)
 class Payments:
-    """(rows,) each. Codes are MISSING (-1) where there is none; `ring` and `group` are codes of truth
-    tables."""
+    """(rows,) each. Codes are MISSING (-1) where there is none; `address` is where goods are sent; `ring` and `group`
+    are codes of truth tables."""
 
     time: np.ndarray
     user: np.ndarray
     card: np.ndarray
     device: np.ndarray
     merchant: np.ndarray
+    address: np.ndarray
     amount: np.ndarray
     kind: np.ndarray
     channel: np.ndarray
@@ -81,7 +84,7 @@ class CardLinks:
     device: np.ndarray
 
 
-ENTITY_TYPES = ("user", "device", "card", "merchant")
+ENTITY_TYPES = ("user", "device", "card", "merchant", "address", "ip")
 ROLES = ("organiser", "mule", "victim", "insider", "tool", "member")
 
 

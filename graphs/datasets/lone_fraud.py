@@ -10,6 +10,7 @@ from graphs.datasets.rhythm import HOUR
 from graphs.datasets.staging import Script, Stage
 
 _PAYMENTS_PER_CASE = 2.2
+_ON_A_KIOSK = 0.03
 
 
 def stolen_cards(stage: Stage, *, about: int, start: int, stop: int) -> Script:
@@ -20,14 +21,16 @@ def stolen_cards(stage: Stage, *, about: int, start: int, stop: int) -> Script:
     """
     rng = stage.rng
     cases = max(1, round(about / _PAYMENTS_PER_CASE))
-    victims, thieves = rng.choice(stage.honest, (2, cases))
-    times = stage.times(cases, start=start, stop=stop)
-    known = stage.population.active(victims, times) & stage.population.active(thieves, times)
-    victims, thieves, times = victims[known], thieves[known], times[known]
-    cases = len(victims)
+    # Not everybody has an account at every time: draw more pairs than needed, keep the first that both have one.
+    victims, thieves = rng.choice(stage.honest, (2, 4 * cases))
+    times = rng.permutation(stage.times(4 * cases, start=start, stop=stop))
+    both = np.flatnonzero(stage.population.active(victims, times) & stage.population.active(thieves, times))[:cases]
+    victims, thieves, times, cases = victims[both], thieves[both], times[both], len(both)
     own_account = rng.random(cases) < 0.5
-    new_device = stage.devices(cases, start=start)
-    device = np.where(rng.random(cases) < 0.6, new_device, stage.population.phone_at(thieves, times))
+    bought = stage.devices(cases, start=start)
+    device = np.where(rng.random(cases) < 0.6, bought, stage.population.phone_at(thieves, times))
+    kiosk = stage.population.kiosk[thieves]
+    device = np.where((kiosk >= 0) & (rng.random(cases) < _ON_A_KIOSK), kiosk, device)
     row = np.repeat(np.arange(cases), np.minimum(rng.geometric(1 / _PAYMENTS_PER_CASE, cases), 8))
     payments = shop(
         rng,
@@ -35,7 +38,8 @@ def stolen_cards(stage: Stage, *, about: int, start: int, stop: int) -> Script:
         np.where(own_account, thieves, victims)[row],
         times[row] + (rng.exponential(4, len(row)) * HOUR).astype(np.int64),
         cards=stage.population.cards[victims, 0][row],
-        devices=stage.hide(device[row], ring_devices=new_device),
+        devices=device[row],
+        addresses=np.where(rng.random(cases) < 0.6, stage.population.home[thieves], -1)[row],
         factor=1.3,
         fraud=True,
         part=PARTS.index("stolen_card"),

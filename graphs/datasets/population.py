@@ -31,6 +31,9 @@ CATEGORIES = (
     "health",
     "home",
 )
+SHIPPED = ("fashion", "electronics", "health", "home")
+"""Categories whose online orders go to an address."""
+
 # Per category: share of merchants, chance to sell online only, median amount, spread of the logarithm.
 _CATEGORY = np.array(
     [
@@ -80,8 +83,10 @@ class Population:
 
     Times are µs UTC. `cards` and `card_since` (users, CARD_SLOTS): slot 0 is there from the start, MISSING
     where a user has fewer. `phone` is used until `phone_change`, `next_phone` after; `tablet`, `home_device`
-    and `work_device` MISSING where there is none; `kiosk` likewise. Group codes are MISSING outside any
-    group.
+    and `work_device` MISSING where there is none; `kiosk` and `locker` (an address) likewise. `home` is an address too,
+    one for all households of an apartment house. `home_ip`, `work_ip` (MISSING without a workplace) and `carrier_ip`
+    (hundreds of phones behind one) are where a user logs in from, `device_ip` (device_count,) where a device that
+    stays in its place does, MISSING for all others. Group codes are MISSING outside any group.
     """
 
     join: np.ndarray
@@ -103,9 +108,17 @@ class Population:
     home_device: np.ndarray
     work_device: np.ndarray
     kiosk: np.ndarray
+    home: np.ndarray
+    locker: np.ndarray
+    home_ip: np.ndarray
+    work_ip: np.ndarray
+    carrier_ip: np.ndarray
+    device_ip: np.ndarray
     friends: np.ndarray
     card_count: int
     device_count: int
+    address_count: int
+    ip_count: int
     merchants: Merchants
     taste_seed: int
 
@@ -131,13 +144,15 @@ class Population:
 class Accounts:
     """Ring accounts as the population must know them: who, from and until when (µs UTC), and how lively.
 
-    `rate` is a multiple of the average person's; `end` NEVER for people who stay.
+    `rate` is a multiple of the average person's; `end` NEVER for people who stay; `rooted` whether family, colleagues
+    and a favourite kiosk come with the account, as they do when its holder is real.
     """
 
     users: np.ndarray
     join: np.ndarray
     end: np.ndarray
     rate: np.ndarray
+    rooted: np.ndarray
 
 
 def populate(
@@ -159,25 +174,33 @@ def populate(
     join[accounts.users], leave[accounts.users] = accounts.join, np.minimum(accounts.end, stop + DAY)
     rate[accounts.users] = accounts.rate * rng.lognormal(-0.18, 0.6, len(accounts.users))
 
+    rooted = np.ones(users, dtype=np.bool_)
+    rooted[accounts.users] = accounts.rooted
+
     regions = max(3, users // 1500)
     household, household_size = _partition(rng, users, np.array([0.36, 0.3, 0.14, 0.12, 0.08]))
     region = _zipf(rng, regions, len(household_size))[household] + 1
-    cards, card_since, card_count = _cards(rng, join, household)
+    cards, card_since, card_count = _cards(rng, join, household, rooted)
     flatmates = np.where(rng.random(len(household_size)) < 0.3, household_size >= 3, False)[household]
-    workplace, campus = _workplaces(rng, users)
+    workplace, campus = _workplaces(rng, np.flatnonzero(rooted), users=users)
 
-    supply = _Supply()
+    supply, addresses, ips = _Supply(), _Supply(), _Supply()
     phone, next_phone = supply.new(users), supply.new(users)
     phone_change = join + (rng.exponential(500, users) * DAY).astype(np.int64) + 20 * DAY
     next_phone, phone_change = _hand_down(rng, phone, next_phone, phone_change, share=0.08)
     tablet = np.where(rng.random(users) < 0.4, supply.new(users), -1)
     shares_at_home = (household_size >= 2) & (rng.random(len(household_size)) < 0.5)
-    home_device = np.where(shares_at_home, supply.new(len(household_size)), -1)[household]
+    homes = np.where(shares_at_home, supply.new(len(household_size)), -1)
     workplaces = supply.new(int(workplace.max()) + 1)
-    work_device = np.where(workplace >= 0, workplaces[workplace], -1)
     kiosks = supply.new(max(2, users // 120))
-    visits = rng.random(users) < 0.12
-    kiosk = np.where(visits, kiosks[_zipf(rng, len(kiosks), users)], -1)
+    kiosk = np.where(rooted & (rng.random(users) < 0.12), kiosks[_zipf(rng, len(kiosks), users)], -1)
+    house, _ = _partition(rng, len(household_size), np.array([0.9, *[0.0] * 5, *[0.1 / 9] * 9]))
+    lockers = addresses.new(max(2, users // 100))
+    locker = np.where(rng.random(users) < 0.15, lockers[_zipf(rng, len(lockers), users)], -1)
+    home_ip, work_ip, kiosk_ip = ips.new(len(homes)), ips.new(len(workplaces)), ips.new(len(kiosks))
+    device_ip = np.full(supply.made, -1, dtype=np.int32)
+    for devices, where in ((homes, home_ip), (workplaces, work_ip), (kiosks, kiosk_ip)):
+        device_ip[devices[devices >= 0]] = where[devices >= 0]
     step = rng.geometric(1 / 40, (users, FRIEND_SLOTS)) * rng.choice([-1, 1], (users, FRIEND_SLOTS))
 
     return Population(
@@ -197,12 +220,20 @@ def populate(
         next_phone=next_phone,
         phone_change=phone_change,
         tablet=tablet.astype(np.int32),
-        home_device=home_device.astype(np.int32),
-        work_device=work_device.astype(np.int32),
+        home_device=np.where(rooted, homes[household], -1).astype(np.int32),
+        work_device=np.where(workplace >= 0, workplaces[workplace], -1).astype(np.int32),
         kiosk=kiosk.astype(np.int32),
+        home=addresses.new(int(house.max()) + 1)[house[household]],
+        locker=locker.astype(np.int32),
+        home_ip=home_ip[household],
+        work_ip=np.where(workplace >= 0, work_ip[workplace], -1).astype(np.int32),
+        carrier_ip=_carriers(rng, region, ips),
+        device_ip=device_ip,
         friends=((np.arange(users)[:, None] + step) % users).astype(np.int32),
         card_count=card_count,
         device_count=supply.made,
+        address_count=addresses.made,
+        ip_count=ips.made,
         merchants=_merchants(rng, merchants, regions=regions, start=start),
         taste_seed=int(rng.integers(1 << 30)),
     )
@@ -231,7 +262,7 @@ def round_prices(rng: np.random.Generator, amount: np.ndarray) -> np.ndarray:
 
 
 class _Supply:
-    """Hands out device codes in sequence; the token of a code tells nothing about its order."""
+    """Hands out codes of one kind in sequence; the token of a code tells nothing about its order."""
 
     def __init__(self) -> None:
         self.made = 0
@@ -256,7 +287,9 @@ def _zipf(rng: np.random.Generator, choices: int, count: int) -> np.ndarray:
     return rng.choice(choices, count, p=weight / weight.sum())
 
 
-def _cards(rng: np.random.Generator, join: np.ndarray, household: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+def _cards(
+    rng: np.random.Generator, join: np.ndarray, household: np.ndarray, rooted: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, int]:
     users = len(join)
     owned = np.minimum(1 + rng.poisson(0.7, users), CARD_SLOTS)
     has = np.arange(CARD_SLOTS) < owned[:, None]
@@ -265,30 +298,39 @@ def _cards(rng: np.random.Generator, join: np.ndarray, household: np.ndarray) ->
     later = (rng.exponential(150, (users, CARD_SLOTS)) * DAY).astype(np.int64)
     since = join[:, None] + np.where(np.arange(CARD_SLOTS) == 0, 0, later)
     # A family card: the next person of the household also carries a card of the one before.
-    follower = np.flatnonzero((household[1:] == household[:-1]) & (rng.random(users - 1) < 0.2)) + 1
+    family = (household[1:] == household[:-1]) & rooted[1:] & rooted[:-1]
+    follower = np.flatnonzero(family & (rng.random(users - 1) < 0.2)) + 1
     cards[follower, -1] = cards[follower - 1, 0]
     since[follower, -1] = np.maximum(join[follower], join[follower - 1]) + later[follower, -1] // 10
     return cards, since, int(has.sum())
 
 
-def _workplaces(rng: np.random.Generator, users: int) -> tuple[np.ndarray, np.ndarray]:
-    """Offices of 6 to 60 for about a third of the users, campuses of 60 to 300 for a twelfth.
+def _workplaces(rng: np.random.Generator, people: np.ndarray, *, users: int) -> tuple[np.ndarray, np.ndarray]:
+    """Offices of 6 to 60 for about a third of the `people`, campuses of 60 to 300 for a twelfth.
 
     Returns the workplace of each user (MISSING for none) and whether it is a campus, both (users,).
     """
-    order = rng.permutation(users)
+    order = rng.permutation(people)
     workplace = np.full(users, -1, dtype=np.int32)
     campus = np.zeros(users, dtype=np.bool_)
     used, code = 0, 0
     for share, low, high, is_campus in ((0.33, 6, 60, False), (0.08, 60, 300, True)):
-        limit = used + int(share * users)
-        sizes = np.exp(rng.uniform(np.log(low), np.log(high), int(share * users) // low + 1)).astype(np.int64)
+        limit = used + int(share * len(people))
+        sizes = np.exp(rng.uniform(np.log(low), np.log(high), int(share * len(people)) // low + 1)).astype(np.int64)
         sizes = sizes[: int(np.searchsorted(np.cumsum(sizes), limit - used)) + 1]
-        members = order[used : min(used + int(sizes.sum()), users)]
+        members = order[used : min(used + int(sizes.sum()), len(people))]
         workplace[members] = code + np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)[: len(members)]
         campus[members] = is_campus
         used, code = used + len(members), code + len(sizes)
     return workplace, campus
+
+
+def _carriers(rng: np.random.Generator, region: np.ndarray, ips: _Supply) -> np.ndarray:
+    """Mobile phones of a region behind shared addresses, about 150 on each: (users,) int32."""
+    shared = np.maximum(np.bincount(region) // 150, 1)
+    first = np.cumsum(shared) - shared
+    codes = ips.new(int(shared.sum()))
+    return codes[first[region] + (rng.random(len(region)) * shared[region]).astype(np.int64)]
 
 
 def _hand_down(

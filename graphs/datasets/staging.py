@@ -30,43 +30,58 @@ from graphs.datasets.rhythm import MINUTE, Rhythm
 
 @dataclass(frozen=True)
 class Evasion:
-    """How hard rings hide.
+    """How hard a ring hides.
 
-    camouflage: everyday payments of ring accounts, as a multiple of the average person's; rotation: how many
-    times as many devices and cards a ring goes through; public: share of ring events on a kiosk or workplace
-    device of strangers; aged_days: mean age of accounts before the ring uses them; stretch: life span and
-    pauses; cell: most members that share tools directly (splits a ring below size gates); bridge: share of
-    events on a tool of another ring.
+    camouflage: everyday payments of its accounts, as a multiple of the average person's; rotation: how many times as
+    many devices and cards it goes through; public: share of its events on a kiosk or workplace device of strangers, and
+    of its parcels to public lockers; friends: share of its events on the phone of an honest friend; nat: share of its
+    devices that log in through a carrier's address instead of one place; popular: share of its purchases where anybody
+    shops instead of where goods turn into money; aged_days: mean age of accounts before the ring uses them; rooted:
+    share of its accounts that come with a real holder's family, colleagues and kiosk; stretch: life span and pauses; cell: most members that share tools directly (splits a ring below size gates); bridge: share
+    of events on a tool of another ring.
     """
 
     camouflage: float
     rotation: float
     public: float
+    friends: float
+    nat: float
+    popular: float
     aged_days: float
+    rooted: float
     stretch: float
     cell: int
     bridge: float
 
 
-EVASION = (
-    Evasion(camouflage=0.08, rotation=1.0, public=0.005, aged_days=6, stretch=1.0, cell=99, bridge=0.0),
-    Evasion(camouflage=0.3, rotation=1.0, public=0.015, aged_days=15, stretch=1.0, cell=99, bridge=0.0),
-    Evasion(camouflage=0.8, rotation=1.6, public=0.06, aged_days=30, stretch=1.2, cell=8, bridge=0.0),
-    Evasion(camouflage=1.0, rotation=2.2, public=0.12, aged_days=90, stretch=1.6, cell=5, bridge=0.01),
-    Evasion(camouflage=1.2, rotation=3.0, public=0.2, aged_days=180, stretch=2.0, cell=4, bridge=0.03),
+_SECOND_HAND = 0.3
+"""Chance that a phone of a scheme is one that somebody gave up before."""
+
+EVASION = tuple(
+    Evasion(*row)
+    for row in (
+        # camouflage, rotation, public, friends, nat, popular, aged, rooted, stretch, cell, bridge
+        (0.08, 1.0, 0.005, 0.002, 0.1, 0.35, 6, 0.1, 1.0, 99, 0.0),
+        (0.3, 1.0, 0.015, 0.004, 0.2, 0.5, 15, 0.25, 1.0, 99, 0.0),
+        (0.8, 1.4, 0.04, 0.008, 0.4, 0.55, 30, 0.5, 1.2, 8, 0.002),
+        (1.0, 1.8, 0.08, 0.012, 0.6, 0.65, 90, 0.75, 1.6, 6, 0.01),
+        (1.2, 2.4, 0.14, 0.02, 0.8, 0.75, 180, 0.9, 2.0, 5, 0.02),
+    )
 )
-"""By the dial of the world, 0 (careless) to 4 (careful)."""
+"""By the dial, 0 (careless) to 4 (careful)."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One ring to be: `users` (members,) codes, the first is the organiser; [start, stop) µs UTC."""
+    """One ring or innocent group to be: `users` (members,) codes, a ring's first is the organiser; [start, stop) µs
+    UTC; `dial` of a ring's evasion."""
 
-    ring: int
-    archetype: str
+    owner: int
+    kind: str
     users: np.ndarray
     start: int
     stop: int
+    dial: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,29 +102,41 @@ class Stage:
     rng: np.random.Generator
     population: Population
     rhythms: tuple[Rhythm, ...]
-    evasion: Evasion
     honest: np.ndarray
     device_count: int
     card_count: int
+    address_count: int
+    ip_count: int
     lent_devices: list[np.ndarray] = field(default_factory=list)
+    sites: list[np.ndarray] = field(default_factory=list)
     used_shops: set[int] = field(default_factory=set)
     robbed: set[int] = field(default_factory=set)
 
-    def devices(self, count: int, *, start: int) -> np.ndarray:
-        """Devices for a scheme: mostly new, some second-hand phones that honest people gave up before
-        `start`."""
+    def devices(self, count: int, *, start: int, places: np.ndarray | int = -1) -> np.ndarray:
+        """Devices for a scheme: mostly new, some second-hand phones that honest people gave up before `start`.
+
+        `places` (count,) are the addresses that new ones log in from, MISSING where they have none of their own.
+        """
         fresh = np.arange(self.device_count, self.device_count + count, dtype=np.int32)
         self.device_count += count
+        self.sites.append(np.broadcast_to(places, count).astype(np.int32))
         seller = self.rng.choice(self.honest, count)
-        sold = (self.population.phone_change[seller] < start) & (self.rng.random(count) < 0.9)
-        devices = np.where(sold, self.population.phone[seller], fresh).astype(np.int32)
-        self.lent_devices.append(devices)
-        return devices
+        sold = (self.population.phone_change[seller] < start) & (self.rng.random(count) < _SECOND_HAND)
+        return np.where(sold, self.population.phone[seller], fresh).astype(np.int32)
 
     def new_cards(self, count: int) -> np.ndarray:
         """Cards of nobody in the world: bought numbers, prepaid cards."""
         self.card_count += count
         return np.arange(self.card_count - count, self.card_count, dtype=np.int32)
+
+    def new_addresses(self, count: int) -> np.ndarray:
+        """Postal addresses where nobody in the world lives: empty flats, forwarders."""
+        self.address_count += count
+        return np.arange(self.address_count - count, self.address_count, dtype=np.int32)
+
+    def new_ips(self, count: int) -> np.ndarray:
+        self.ip_count += count
+        return np.arange(self.ip_count - count, self.ip_count, dtype=np.int32)
 
     def victims(self, count: int, *, time: int) -> np.ndarray:
         """Honest users who have an account at `time` and whom no ring has robbed: (count or fewer,) codes."""
@@ -126,24 +153,15 @@ class Stage:
         return np.sort(rhythm.draw(self.rng, count, start=start, stop=stop))
 
     def pauses(self, count: int, *, minutes: float) -> np.ndarray:
-        """Pauses between events of one sitting, the longer the more careful: (count,) int64 µs."""
-        return (self.rng.exponential(minutes * self.evasion.stretch, count) * MINUTE).astype(np.int64) + MINUTE // 12
+        """Pauses between events of one sitting: (count,) int64 µs, `minutes` on average."""
+        return (self.rng.exponential(minutes, count) * MINUTE).astype(np.int64) + MINUTE // 12
 
-    def hide(self, devices: np.ndarray, *, ring_devices: np.ndarray) -> np.ndarray:
-        """Some events move to public devices of strangers and, for careful rings, to another ring's
-        devices."""
-        kiosks = self.population.kiosk[self.rng.choice(self.honest, 3)]
-        offices = self.population.work_device[self.rng.choice(self.honest, 2)]
-        public = np.append(kiosks, offices)
-        public = public[public >= 0]
-        if len(public):
-            out = self.rng.random(len(devices)) < self.evasion.public
-            devices = np.where(out, self.rng.choice(public, len(devices)), devices)
-        others = [lent for lent in self.lent_devices[-4:] if lent is not ring_devices and len(lent)]
-        if others and self.evasion.bridge > 0:
-            bridge = self.rng.random(len(devices)) < self.evasion.bridge
-            devices = np.where(bridge, self.rng.choice(others[0], len(devices)), devices)
-        return devices.astype(np.int32)
+    def public_devices(self, count: int) -> np.ndarray:
+        """Kiosk and workplace devices of a few strangers: (count,) int32; MISSING where the strangers have none."""
+        kiosks = self.population.kiosk[self.rng.choice(self.honest, 12)]
+        offices = self.population.work_device[self.rng.choice(self.honest, 3)]
+        some = np.concatenate([kiosks[kiosks >= 0][:3], offices[offices >= 0][:2]])
+        return self.rng.choice(some, count) if len(some) else np.full(count, -1, dtype=np.int32)
 
     def register(self, payments: Payments, *, share: float) -> CardLinks:
         """A share of (user, card) pairs is registered on the device of their first use, shortly before it."""
@@ -156,12 +174,6 @@ class Stage:
             card=payments.card[chosen],
             device=payments.device[chosen],
         )
-
-    def cells(self, members: int) -> np.ndarray:
-        """Members into cells that share tools directly: (members,) int64 cell numbers, at least 2 to a
-        cell."""
-        count = max(1, round(members / self.evasion.cell))
-        return np.arange(members) * count // members
 
     def gift_shops(self, count: int) -> np.ndarray:
         """Merchants whose goods turn into money again: gift cards, electronics, digital goods."""
@@ -176,12 +188,25 @@ class Stage:
         self.used_shops.add(chosen)
         return chosen
 
-    def colleagues(self) -> np.ndarray:
-        """The honest users of a random workplace."""
-        codes = self.population.workplace
-        workplace = codes[self._at_work[self.rng.integers(len(self._at_work))]]
-        low, high = np.searchsorted(codes[self._at_work], [workplace, workplace + 1])
-        return self._at_work[low:high]
+    def strangers(self, count: int, *, time: int) -> np.ndarray:
+        """Honest users who have an account at `time` and nothing to do with each other: (count or fewer,) int32."""
+        return self._some(np.unique(self.rng.choice(self.honest, 2 * count)), count, time=time)
+
+    def neighbours(self, count: int, *, time: int) -> np.ndarray:
+        """Honest users who know each other: (count or fewer,) int32."""
+        near = (int(self.rng.choice(self.honest)) + np.arange(6 * count)) % len(self.population)
+        return self._some(near[self.is_honest[near]], count, time=time)
+
+    def colleagues(self, count: int, *, time: int) -> np.ndarray:
+        """Honest users of a random workplace: (count or fewer,) int32."""
+        codes = self.population.workplace[self._at_work]
+        workplace = codes[self.rng.integers(len(codes))]
+        low, high = np.searchsorted(codes, [workplace, workplace + 1])
+        return self._some(self._at_work[low:high], count, time=time)
+
+    def _some(self, users: np.ndarray, count: int, *, time: int) -> np.ndarray:
+        users = self.rng.permutation(users)
+        return users[self.population.active(users, np.array(time))][:count].astype(np.int32)
 
     @cached_property
     def is_honest(self) -> np.ndarray:
@@ -210,7 +235,7 @@ class Stage:
 
 
 def members_of(plan: Plan, role: str, **codes: np.ndarray) -> Members:
-    """Entities of a ring or group in one role for its whole life, by type: `user=`, `device=`, `card=`, `merchant=`.
+    """Entities of a ring or group in one role for its whole life, by type: `user=`, `device=`, `card=`, `merchant=` …
 
     Each distinct code once, MISSING left out.
     """
@@ -218,19 +243,13 @@ def members_of(plan: Plan, role: str, **codes: np.ndarray) -> Members:
     kinds = [ENTITY_TYPES.index(name) for name in distinct]
     return frame(
         Members,
-        owner=plan.ring,
+        owner=plan.owner,
         entity_type=np.repeat(kinds, [len(each) for each in distinct.values()]),
         code=np.concatenate(list(distinct.values())),
         role=ROLES.index(role),
         time=plan.start,
         until=plan.stop,
     )
-
-
-def crew(plan: Plan, *others: Members) -> Members:
-    """The organiser and the mules of a plan, and the others below them."""
-    organiser = members_of(plan, "organiser", user=plan.users[:1])
-    return concat(Members, [organiser, members_of(plan, "mule", user=plan.users[1:]), *others])
 
 
 def joined(scripts: Sequence[Script]) -> Script:
@@ -242,8 +261,3 @@ def joined(scripts: Sequence[Script]) -> Script:
         links=concat(CardLinks, [script.links for script in scripts]),
         members=concat(Members, [script.members for script in scripts]),
     )
-
-
-def life_days(low: float, high: float, rng: np.random.Generator, *, evasion: Evasion, days: int) -> float:
-    """A life span in days: stretched by evasion, at most half the world."""
-    return float(min(rng.uniform(low, high) * evasion.stretch, days / 2))
