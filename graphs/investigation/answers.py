@@ -1,0 +1,272 @@
+"""What questions are answered with: plain frozen values, masked for the person who asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from graphs.investigation.masking import Entity
+from graphs.stores.cases import Case, GivenVerdict, Note, Status
+from graphs.stores.lists import Mark
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RingRow:
+    """A ring as a line of a list: its newest figures, and the newest case on it."""
+
+    ring_id: str
+    rank: int
+    status: str
+    kind: str
+    headline: str
+    p_ring: float
+    score: float
+    preventable_value: float
+    value_total: float
+    value_fraud: float
+    payments: int
+    users: int
+    first_event_time: datetime | None
+    last_event_time: datetime | None
+    first_seen: datetime | None
+    as_of: datetime
+    merged_into: str | None
+    case_id: str
+    case_status: Status
+    owner: str | None
+    outcome: str | None
+    version: int
+
+
+@dataclass(frozen=True)
+class QueueFilter:
+    """Which rings: every condition given must hold. `statuses` None leaves out the merged and the dormant."""
+
+    case_status: tuple[str, ...] = ("open", "in_progress", "waiting")
+    owner: str | None = None
+    unowned: bool = False
+    kinds: tuple[str, ...] = ()
+    statuses: tuple[str, ...] | None = None
+    min_value: float | None = None
+    min_p: float | None = None
+    active_since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """Some rows of many: `total` fit the question, `next` (None at the end) asks for those after these."""
+
+    rows: tuple[T, ...]
+    total: int
+    next: str | None = None
+
+
+@dataclass(frozen=True)
+class Brief:
+    """Where an entity stands: a ring it is in, the ring's case and who has it."""
+
+    ring_id: str
+    part: str
+    role: str
+    case_id: str
+    case_status: Status
+    owner: str | None
+    outcome: str | None
+
+
+@dataclass(frozen=True)
+class Member:
+    """One entity of a ring; `verdict` is the latest on it in the ring's newest case, `lists` where it is marked."""
+
+    entity: Entity
+    part: str
+    role: str
+    score: float | None
+    attachment: float | None
+    first_seen: datetime | None
+    last_seen: datetime | None
+    payments: int
+    value: float
+    x: float | None
+    y: float | None
+    verdict: str | None
+    lists: tuple[str, ...]
+    other_rings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One reason in plain words; `others` is how many outside the ring share the entity."""
+
+    place: int
+    kind: str
+    text: str
+    entity: Entity | None
+    value: float | None
+    others: int | None
+    since: datetime | None
+
+
+@dataclass(frozen=True)
+class Link:
+    """What passes between two entities of a ring."""
+
+    source: Entity
+    target: Entity
+    kind: str
+    events: int
+    value: float | None
+    first_time: datetime | None
+    last_time: datetime | None
+
+
+@dataclass(frozen=True)
+class RingPayment:
+    """A payment inside a ring, by the caller's own key."""
+
+    event_type: str
+    event_id: str
+    event_time: datetime
+    amount: float | None
+    score: float | None
+
+
+@dataclass(frozen=True)
+class Day:
+    """What happened inside a ring on one day (UTC)."""
+
+    day: datetime
+    payments: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """One line of a ring's history."""
+
+    as_of: datetime
+    change: str
+    other_ring_id: str | None
+    jaccard: float | None
+
+
+@dataclass(frozen=True)
+class Version:
+    """The figures of a ring as one finder run saw it."""
+
+    as_of: datetime
+    status: str
+    rank: int
+    p_ring: float
+    score: float
+    preventable_value: float
+    value_total: float
+    payments: int
+    users: int
+
+
+@dataclass(frozen=True)
+class RingSheet:
+    """All there is on one ring, newest version, in the order it should be read."""
+
+    ring: RingRow
+    aliases: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+    members: tuple[Member, ...]
+    links: tuple[Link, ...]
+    days: tuple[Day, ...]
+    versions: tuple[Version, ...]
+    lineage: tuple[Lineage, ...]
+    cases: tuple[Case, ...]
+    picture: str | None
+
+
+@dataclass(frozen=True)
+class AuditLine:
+    """Who did or saw what, when and through which door."""
+
+    audit_id: int
+    at: datetime
+    actor: str
+    role: str
+    channel: str
+    action: str
+    subject: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CaseSheet:
+    """One case with its verdicts (superseded ones too), notes, and its lines in the audit."""
+
+    case: Case
+    ring: RingRow
+    verdicts: tuple[tuple[Entity, GivenVerdict], ...]
+    notes: tuple[Note, ...]
+    audit: tuple[AuditLine, ...]
+
+
+@dataclass(frozen=True)
+class EntitySheet:
+    """What is known of one entity, before its events."""
+
+    entity: Entity
+    in_graph: bool
+    events: int
+    first_event: datetime | None
+    last_event: datetime | None
+    attributes: Mapping[str, str | float | None]
+    rings: tuple[Brief, ...]
+    verdicts: tuple[GivenVerdict, ...]
+    marks: tuple[Mark, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """All that an id may mean."""
+
+    asked: str
+    entities: tuple[tuple[Entity, tuple[Brief, ...]], ...] = ()
+    rings: tuple[RingRow, ...] = ()
+    cases: tuple[Case, ...] = ()
+    payments: tuple[tuple[str, RingPayment], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.entities or self.rings or self.cases or self.payments)
+
+
+@dataclass(frozen=True)
+class RingChange:
+    """How a ring differs from what it was: members who joined and left, money then and now."""
+
+    ring: RingRow
+    change: str
+    joined: int
+    left: int
+    value_before: float | None
+    value_now: float
+    other_ring_id: str | None
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What changed in (since, until], by kind of change, rings in order of score."""
+
+    since: datetime
+    until: datetime
+    changes: tuple[RingChange, ...]
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class SimilarRing:
+    """Another ring, how alike it is (0 to 1) and in what, with its outcome if it was decided."""
+
+    ring: RingRow
+    similarity: float
+    because: tuple[str, ...]
+    verdicts: Mapping[str, int]

@@ -1,0 +1,20 @@
+"""All questions under one name: `queries.ring_queue(workspace, actor)`. What they answer with is in `answers`."""
+
+from graphs.investigation.queries_cases import audit_trail, case_sheet
+from graphs.investigation.queries_entities import entity_sheet, lookup, unmask
+from graphs.investigation.queries_history import changes, similar_rings
+from graphs.investigation.queries_rings import SORTS, ring_money, ring_queue, ring_sheet
+
+__all__ = [
+    "SORTS",
+    "audit_trail",
+    "case_sheet",
+    "changes",
+    "entity_sheet",
+    "lookup",
+    "ring_money",
+    "ring_queue",
+    "ring_sheet",
+    "similar_rings",
+    "unmask",
+]
