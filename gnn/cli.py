@@ -17,6 +17,10 @@ VERBS = {
     "evaluate": ("evaluate", "judge a finished run again"),
     "score": ("score", "score events and entities with a bundle"),
     "find": ("find_rings", "find fraud rings, ranked, with evidence and pictures"),
+    "embed": ("export_embeddings", "publish vectors of entities and events for a downstream model"),
+    "similar": ("similar_embeddings", "who is most like this one, by published vectors"),
+    "compare": ("compare_embeddings", "do two exports of vectors say the same"),
+    "feast": ("feature_repository", "generate a Feast feature repository over published vectors"),
     "sweep": ("sweep", "search hyper-parameters with Optuna"),
 }
 """Verb to (its config and script, what it does)."""

@@ -50,8 +50,8 @@ def score_tables(
 
     Each score depends on what lies strictly before its own instant, so other rows of the file cannot change it.
     """
-    graph, asked = _with_history(ingested.log, history)
-    _check_fits(bundle, graph.log)
+    graph, asked = with_history(ingested.log, history)
+    check_fits(bundle, graph.log)
     columns, _ = graph_columns(graph, bundle.behaviour)
     time = graph.log.event_time
     if start is not None:
@@ -95,7 +95,7 @@ def new_entities(graph: TemporalGraph, rows: np.ndarray) -> dict[str, np.ndarray
     return found
 
 
-def _with_history(events: EventLog, history: Path | None) -> tuple[TemporalGraph, np.ndarray]:
+def with_history(events: EventLog, history: Path | None) -> tuple[TemporalGraph, np.ndarray]:
     """The graph of history and new events, and the mask of the new ones; of an event in both, the new row counts."""
     if history is None:
         return TemporalGraph.build(events), np.ones(len(events), bool)
@@ -107,7 +107,8 @@ def _with_history(events: EventLog, history: Path | None) -> tuple[TemporalGraph
     return graph, pc.is_in(asked, pa.array(event_keys(events))).to_numpy(zero_copy_only=False)
 
 
-def _check_fits(bundle: Bundle, events: EventLog) -> None:
+def check_fits(bundle: Bundle, events: EventLog) -> None:
+    """Raise ConfigError where the events are not of the types and roles that the model was trained on."""
     if events.roles != bundle.roles or events.event_types != bundle.event_types:
         raise ConfigError(
             f"data: the model was trained on events {', '.join(bundle.event_types)} with roles "

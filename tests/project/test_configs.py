@@ -30,9 +30,13 @@ def test_every_verb_and_every_option_of_its_groups_fits(verb, choice, tmp_path):
     only_the_user_knows = {
         "evaluate": f"run={tmp_path}",
         "score": f"bundle={tmp_path}",
+        "export_embeddings": f"bundle={tmp_path}",
+        "feature_repository": f"store={tmp_path}",
+        "similar_embeddings": f"store={tmp_path} id=u1",
+        "compare_embeddings": f"old={tmp_path} new={tmp_path}",
         "data=payments": "data.path=tx.csv",
     }
-    given = [only_the_user_knows[key] for key in (verb, choice) if key in only_the_user_knows]
+    given = [word for key in (verb, choice) for word in only_the_user_knows.get(key, "").split()]
     assert callable(check_config(compose(verb, [*filter(None, [choice]), *given])))
 
 
