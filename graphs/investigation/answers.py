@@ -270,3 +270,96 @@ class SimilarRing:
     similarity: float
     because: tuple[str, ...]
     verdicts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """An entity in events with the one asked about. `persons` use it in the window (`MANY_PERSONS` + 1: any more);
+    `share` is the part of its own events that it has with the one asked about."""
+
+    entity: Entity
+    events: int
+    value: float
+    first_time: datetime
+    last_time: datetime
+    event_types: tuple[str, ...]
+    persons: int
+    share: float
+    rings: tuple[Brief, ...]
+    lists: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Join:
+    """What joins one entity of a path to the next."""
+
+    events: int
+    value: float
+    first_time: datetime
+    last_time: datetime
+    event_types: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Path:
+    """A way from one entity to another: `joins[i]` lies between `entities[i]` and `entities[i + 1]`. `cost` is the
+    sum of log2(1 + persons) of what lies between: low where few others share it."""
+
+    entities: tuple[Entity, ...]
+    joins: tuple[Join, ...]
+    cost: float
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Fewest hops first, rarest first among equals. Not `complete`: the search was cut short, there may be more."""
+
+    paths: tuple[Path, ...]
+    complete: bool
+
+
+@dataclass(frozen=True)
+class TimelineEvent:
+    """One event. `label` is what was known of it by then (None: nothing); `parties` are (role, entity)."""
+
+    event_type: str
+    event_id: str
+    event_time: datetime
+    known_time: datetime
+    amount: float | None
+    label: str | None
+    parties: tuple[tuple[str, Entity], ...]
+    details: Mapping[str, str | float]
+
+
+@dataclass(frozen=True)
+class NearFraud:
+    """An entity nobody has judged, and how near it is to confirmed fraud: personalised PageRank per event."""
+
+    entity: Entity
+    nearness: float
+    events: int
+    rings: tuple[Brief, ...]
+
+
+@dataclass(frozen=True)
+class Touched:
+    """Whom blocking one entity would touch besides those judged fraud or mule: `innocents` persons of `persons` used
+    it in the window, with so many payments; `warnings` say what speaks against it."""
+
+    entity: Entity
+    persons: int
+    innocents: int
+    shown: tuple[Entity, ...]
+    events: int
+    value: float
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BlockPlan:
+    """A dry run of a block: nothing was changed."""
+
+    since: datetime
+    touched: tuple[Touched, ...]
+    innocents: int

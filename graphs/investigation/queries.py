@@ -2,19 +2,33 @@
 
 from graphs.investigation.queries_cases import audit_trail, case_sheet
 from graphs.investigation.queries_entities import entity_sheet, lookup, unmask
+from graphs.investigation.queries_graph import (
+    block_dry_run,
+    near_fraud,
+    neighbours,
+    paths,
+    shared_by,
+    timeline,
+)
 from graphs.investigation.queries_history import changes, similar_rings
 from graphs.investigation.queries_rings import SORTS, ring_money, ring_queue, ring_sheet
 
 __all__ = [
     "SORTS",
     "audit_trail",
+    "block_dry_run",
     "case_sheet",
     "changes",
     "entity_sheet",
     "lookup",
+    "near_fraud",
+    "neighbours",
+    "paths",
     "ring_money",
     "ring_queue",
     "ring_sheet",
+    "shared_by",
     "similar_rings",
+    "timeline",
     "unmask",
 ]

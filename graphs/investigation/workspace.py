@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from graphs.errors import ConfigError, NotFoundError
 from graphs.folders import whole_folder
 from graphs.investigation.masking import Masker
+from graphs.investigation.walks import Web
 from graphs.store import load_log
 from graphs.stores.actors import Actor
 from graphs.stores.case_store import CaseStore
@@ -78,6 +79,11 @@ class Workspace:
         if (self.graph_folder / "graph.json").is_file():
             return TemporalGraph.load(self.graph_folder)
         return TemporalGraph.build(load_log(self.graph_folder))
+
+    @cached_property
+    def web(self) -> Web:
+        """The graph as the compiled walks read it, made once."""
+        return Web.of(self.graph, self.person_type)
 
     def code(self, entity_type: str, entity_id: str) -> int | None:
         """The graph's code of an entity; None if the graph, or the workspace, has none."""

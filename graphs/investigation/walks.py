@@ -1,0 +1,290 @@
+"""The compiled walks behind paths, rarity and nearness to fraud, over a graph seen as one web of nodes.
+
+A node is an entity of any type; its number is its code plus the base of its type. Two nodes are joined by every event
+they share. The web copies the timelines' events into one array each, so that one kernel serves every schema.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from graphs.temporal_graph import TemporalGraph, Timeline
+from graphs.windows import first_not_before
+
+NO_CAP = np.iinfo(np.int32).max
+_UNREACHED = -1
+_FAR = np.int8(127)
+
+
+@dataclass(frozen=True)
+class Web:
+    """`offsets` (nodes + 1,) int64, `events` and `ranks` (incidences,) int32 as in `Timeline`; `entities` (events,
+    roles) codes; `role_base` (roles,) what a role's codes are raised by; persons are the nodes in `persons`."""
+
+    offsets: np.ndarray
+    events: np.ndarray
+    ranks: np.ndarray
+    entities: np.ndarray
+    role_base: np.ndarray
+    bases: dict[str, int]
+    persons: tuple[int, int]
+
+    @classmethod
+    def of(cls, graph: TemporalGraph, person_type: str) -> Web:
+        """The web of a graph, whose persons are the entities of `person_type` (none, if there is no such type)."""
+        lines = list(graph.timelines.values())
+        *starts, end = np.cumsum([0, *(len(line.events) for line in lines)]).tolist()
+        counts = [len(line.offsets) - 1 for line in lines]
+        bases = dict(zip(graph.timelines, np.cumsum([0, *counts[:-1]]).tolist(), strict=True))
+        events = np.concatenate([line.events for line in lines])
+        late = any(line.ranks is not line.events for line in lines)
+        first = bases.get(person_type, 0)
+        return cls(
+            offsets=np.concatenate([*map(_shifted, lines, starts), [end]]),
+            events=events,
+            ranks=np.concatenate([line.ranks for line in lines]) if late else events,
+            entities=np.asarray(graph.log.entities),
+            role_base=np.array([bases[role.entity_type] for role in graph.log.roles], np.int64),
+            bases=bases,
+            persons=(first, first + len(graph.log.entity_ids.get(person_type, ()))),
+        )
+
+    def node(self, entity_type: str, code: int) -> int:
+        """The number of an entity."""
+        return self.bases[entity_type] + code
+
+    def entity(self, node: int) -> tuple[str, int]:
+        """(type, code) of a node."""
+        kind = next(kind for kind in reversed(self.bases) if self.bases[kind] <= node)
+        return kind, node - self.bases[kind]
+
+    def count_persons(self, nodes: np.ndarray, window: tuple[int, int], cap: int) -> np.ndarray:
+        """Distinct persons in the events of each node within the ranks `window`: (n,) int32, cap + 1 for any more."""
+        return _count_persons(
+            self.offsets, self.events, self.ranks, self.entities, self.role_base, *self.persons, nodes, *window, cap
+        )
+
+    def distances(
+        self, goal: int, window: tuple[int, int], *, max_hops: int, hub_cap: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """How far every node is from `goal` when no hub, an identifier of more than `hub_cap` persons, is passed.
+
+        Returns (hops (nodes,) int8, -1 if further than `max_hops`; cost (nodes,) float32, the least sum of weights of
+        the nodes between, among the ways of fewest hops; weight (nodes,) float32 of passing a node: log2(1 + its
+        persons), 1 for a person, inf for a hub, nan where none was asked).
+        """
+        return _distances(
+            self.offsets, self.events, self.ranks, self.entities, self.role_base, *self.persons, goal, *window,
+            max_hops, hub_cap,
+        )  # fmt: skip
+
+    def push(
+        self, seeds: np.ndarray, window: tuple[int, int], *, restart: float, epsilon: float, hub_cap: int
+    ) -> np.ndarray:
+        """Approximate personalised PageRank of every node, (nodes,) float64, from `seeds` of equal weight.
+
+        A step goes from a node to one of its events and on to another of the event's nodes, each evenly drawn; hubs
+        end the walk. The error at a node is at most `epsilon` times its events, and the work at most
+        1 / (epsilon · restart), however large the graph (Andersen, Chung and Lang, FOCS 2006, section 3).
+        """
+        return _push(
+            self.offsets, self.events, self.ranks, self.entities, self.role_base, *self.persons, seeds, *window,
+            restart, epsilon, hub_cap,
+        )  # fmt: skip
+
+
+def _shifted(line: Timeline, start: int) -> np.ndarray:
+    return line.offsets[:-1] + start
+
+
+@njit(cache=True, nogil=True)
+def _count_persons(
+    offsets: np.ndarray,
+    events: np.ndarray,
+    ranks: np.ndarray,
+    entities: np.ndarray,
+    role_base: np.ndarray,
+    first_person: int,
+    end_persons: int,
+    nodes: np.ndarray,
+    low: int,
+    high: int,
+    cap: int,
+) -> np.ndarray:
+    counts = np.zeros(len(nodes), np.int32)
+    seen = np.full(end_persons - first_person, -1, np.int64)
+    for place in range(len(nodes)):
+        counts[place] = _persons_of(
+            offsets, events, ranks, entities, role_base, first_person, end_persons, nodes[place], low, high, cap, seen
+        )
+    return counts
+
+
+@njit(cache=True, nogil=True)
+def _persons_of(
+    offsets: np.ndarray,
+    events: np.ndarray,
+    ranks: np.ndarray,
+    entities: np.ndarray,
+    role_base: np.ndarray,
+    first_person: int,
+    end_persons: int,
+    node: int,
+    low: int,
+    high: int,
+    cap: int,
+    seen: np.ndarray,
+) -> int:
+    """Distinct persons of one node; stops at cap + 1. `seen` holds for each person the last node that counted it."""
+    found = 0
+    slot = first_not_before(ranks, offsets[node], offsets[node + 1], low)
+    while slot < offsets[node + 1] and ranks[slot] < high:
+        for role in range(entities.shape[1]):
+            code = entities[events[slot], role]
+            other = code + role_base[role]
+            if code >= 0 and first_person <= other < end_persons and seen[other - first_person] != node:
+                seen[other - first_person] = node
+                found += 1
+                if found > cap:
+                    return found
+        slot += 1
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _distances(
+    offsets: np.ndarray,
+    events: np.ndarray,
+    ranks: np.ndarray,
+    entities: np.ndarray,
+    role_base: np.ndarray,
+    first_person: int,
+    end_persons: int,
+    goal: int,
+    low: int,
+    high: int,
+    max_hops: int,
+    hub_cap: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    nodes = len(offsets) - 1
+    hops = np.full(nodes, _UNREACHED, np.int8)
+    cost = np.full(nodes, np.inf, np.float32)
+    weight = np.full(nodes, np.nan, np.float32)
+    reached_at = np.full(len(entities), _FAR, np.int8)
+    seen = np.full(end_persons - first_person, -1, np.int64)
+    border = np.empty(nodes, np.int64)
+    hops[goal], cost[goal], weight[goal], border[0] = 0, 0.0, 0.0, goal
+    start, stop = 0, 1
+    for depth in range(max_hops):
+        end = stop
+        for place in range(start, end):
+            node = border[place]
+            if node != goal:
+                weight[node] = 1.0
+                if not first_person <= node < end_persons:
+                    persons = _persons_of(
+                        offsets, events, ranks, entities, role_base, first_person, end_persons, node, low, high,
+                        hub_cap, seen,
+                    )  # fmt: skip
+                    weight[node] = np.inf if persons > hub_cap else np.log2(1.0 + persons)
+                if np.isinf(weight[node]):
+                    continue
+            slot = first_not_before(ranks, offsets[node], offsets[node + 1], low)
+            while slot < offsets[node + 1] and ranks[slot] < high:
+                event = events[slot]
+                slot += 1
+                # Whoever is in an event that an earlier layer met is reached already.
+                if reached_at[event] < depth:
+                    continue
+                reached_at[event] = depth
+                for role in range(entities.shape[1]):
+                    code = entities[event, role]
+                    if code < 0:
+                        continue
+                    other = code + role_base[role]
+                    if hops[other] == _UNREACHED:
+                        hops[other] = depth + 1
+                        border[stop] = other
+                        stop += 1
+                    if hops[other] == depth + 1:
+                        cost[other] = min(cost[other], cost[node] + weight[node])
+        start = end
+    return hops, cost, weight
+
+
+@njit(cache=True, nogil=True)
+def _push(
+    offsets: np.ndarray,
+    events: np.ndarray,
+    ranks: np.ndarray,
+    entities: np.ndarray,
+    role_base: np.ndarray,
+    first_person: int,
+    end_persons: int,
+    seeds: np.ndarray,
+    low: int,
+    high: int,
+    restart: float,
+    epsilon: float,
+    hub_cap: int,
+) -> np.ndarray:
+    nodes = len(offsets) - 1
+    rank = np.zeros(nodes)
+    rest = np.zeros(nodes)
+    hub = np.zeros(nodes, np.int8)  # 0 not asked yet, 1 hub, 2 none
+    seen = np.full(end_persons - first_person, -1, np.int64)
+    queue = np.empty(nodes + 1, np.int64)
+    queued = np.zeros(nodes, np.bool_)
+    head, tail = 0, 0
+    for seed in seeds:
+        rest[seed] += 1.0 / len(seeds)
+        if not queued[seed]:
+            queued[seed] = True
+            queue[tail] = seed
+            tail += 1
+        hub[seed] = 2
+    while head != tail:
+        node = queue[head]
+        head = (head + 1) % (nodes + 1)
+        queued[node] = False
+        first = first_not_before(ranks, offsets[node], offsets[node + 1], low)
+        last = first_not_before(ranks, first, offsets[node + 1], high)
+        left = rest[node]
+        if left < epsilon * max(1, last - first):
+            continue
+        rest[node] = 0.0
+        if hub[node] == 0:
+            hub[node] = 2
+            if not first_person <= node < end_persons:
+                persons = _persons_of(
+                    offsets, events, ranks, entities, role_base, first_person, end_persons, node, low, high,
+                    hub_cap, seen,
+                )  # fmt: skip
+                hub[node] = 1 if persons > hub_cap else 2
+        if hub[node] == 1 or first == last:
+            rank[node] += left
+            continue
+        rank[node] += restart * left
+        share = (1.0 - restart) * left / (last - first)
+        for slot in range(first, last):
+            others = 0
+            for role in range(entities.shape[1]):
+                code = entities[events[slot], role]
+                others += code >= 0 and code + role_base[role] != node
+            if others == 0:
+                rank[node] += share
+                continue
+            for role in range(entities.shape[1]):
+                code = entities[events[slot], role]
+                other = code + role_base[role]
+                if code < 0 or other == node:
+                    continue
+                rest[other] += share / others
+                if not queued[other] and rest[other] >= epsilon:
+                    queued[other] = True
+                    queue[tail] = other
+                    tail = (tail + 1) % (nodes + 1)
+    return rank
