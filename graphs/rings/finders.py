@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import scipy.sparse as sp
 
 from graphs.errors import ConfigError
 from graphs.rings.bursts import bursts_of
-from graphs.rings.chains import chain_pairs, passes_of
+from graphs.rings.chains import chain_pairs, count_passes, passes_of
 from graphs.rings.communities import communities
 from graphs.rings.components import components
 from graphs.rings.ground import Ground
 from graphs.rings.projection import Pairs, identifier_weights, link_matrix, shared_pairs
 from graphs.rings.refine import Groups, refine
-from graphs.rings.ties import Parties
+from graphs.rings.ties import Parties, Uses, degrees, tie
+from graphs.rings.victims import likely_victims, payees
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,10 +101,14 @@ class Communities(Finder):
         parties, suspicion = ground.parties, ground.suspicion
         per_type = {kind: self.type_weight(kind) for kind in parties.identifiers}
         weights = identifier_weights(parties, ground.ties, ground.hubs, suspicion, per_type)
-        shared = shared_pairs(ground.ties, weights, suspicion, gap_days=self.gap_days)
+        circle = tie(ground.window, _joined(ground.uses, payees(ground)), suspicion.event)
+        wide = degrees(circle, len(weights)) > ground.hubs.cap
+        shared = shared_pairs(circle, np.where(wide, 0.0, weights), suspicion, gap_days=self.gap_days)
         passes = passes_of(ground.window, ground.flows, hours=self.chain_hours, least=self.chain_keeps)
         chained = chain_pairs(ground.flows, passes, suspicion, weight=self.chain_weight)
-        return link_matrix([shared, self._burst_pairs(ground), chained], ground.actor_count, least=self.least_link)
+        pairs = [shared, self._burst_pairs(ground), chained]
+        victim = likely_victims(ground, count_passes(ground.flows, passes, ground.actor_count))
+        return link_matrix([_without(victim, part) for part in pairs], ground.actor_count, least=self.least_link)
 
     def _burst_pairs(self, ground: Ground) -> Pairs:
         """Bursts at what doesn't link by itself (merchants), as far as both accounts are suspicious."""
@@ -114,6 +119,16 @@ class Communities(Finder):
         weight = self.burst_weight * bursts.surprise * both * rare
         kept = weight > 0
         return Pairs(bursts.left[kept], bursts.right[kept], weight[kept])
+
+
+def _joined(uses: Uses, more: Uses) -> Uses:
+    parts = [np.concatenate(pair) for pair in zip(astuple(uses), astuple(more), strict=True)]
+    return Uses(*parts)
+
+
+def _without(victim: np.ndarray, pairs: Pairs) -> Pairs:
+    kept = ~(victim[pairs.left] | victim[pairs.right])
+    return Pairs(pairs.left[kept], pairs.right[kept], pairs.weight[kept])
 
 
 @dataclass(frozen=True, kw_only=True)
