@@ -157,7 +157,18 @@ def _with_labels(columns: Columns, table: EventTable | EntityTable, schema: Data
     unmatched = len(verdicts) - len(np.unique(found[found != MISSING]))
     if unmatched:
         log.info("%s: %d of the %d ids in %s are not in this table", table.name, unmatched, len(verdicts), label.source)
-    return replace(columns, arrays=columns.arrays | {LABEL: labels})
+    arrays = {LABEL: labels}
+    if label.known is not None:
+        arrays[LABEL_KNOWN] = np.append(_known_since(source, keys), NEVER)[found]
+    return replace(columns, arrays=columns.arrays | arrays)
+
+
+def _known_since(source: Columns, keys: Categorical) -> np.ndarray:
+    """(distinct ids,) int64 µs: when the first label of each id became known."""
+    known = np.full(len(keys.values), NEVER)
+    usable = (keys.codes != MISSING) & (source.arrays[LABEL] != UNLABELLED)
+    np.minimum.at(known, keys.codes[usable], source.arrays[LABEL_KNOWN][usable])
+    return known
 
 
 def _one_verdict_each(source: Columns, keys: Categorical, findings: Findings) -> np.ndarray:

@@ -56,7 +56,8 @@ class LabelColumn:
     """A column of verdicts, by words; case and outer spaces do not matter, null words are unlabelled.
 
     With `source` the column stands in another table, whose `key` holds the ids of our rows; `absent` is then what
-    a row is that this table does not mention.
+    a row is that this table does not mention, and `known` its column of when a label became known (None: as the
+    table of our rows says).
     """
 
     column: str
@@ -66,6 +67,7 @@ class LabelColumn:
     unknown: str = "error"
     source: str | None = None
     key: str | None = None
+    known: TimeColumn | None = None
     absent: str = "unlabelled"
 
 
@@ -330,7 +332,7 @@ def _read_event_table(node: _Node, name: str, shared: tuple[str, ...], unit: str
         amount=node.text("amount"),
         numeric=node.texts("numeric"),
         categorical=node.texts("categorical"),
-        label=_read_label(node),
+        label=_read_label(node, unit),
         label_known=_read_time(node, "label_known", unit),
         label_delay_days=node.number("label_delay_days"),
         post_event=node.texts("post_event"),
@@ -338,6 +340,8 @@ def _read_event_table(node: _Node, name: str, shared: tuple[str, ...], unit: str
     )
     if table.label_known is not None and table.label_delay_days is not None:
         node.problem("label_delay_days", "give this or label_known, not both; set the other to null")
+    if table.label is not None and table.label.known is not None and (table.label_known or table.label_delay_days):
+        node.problem("label.known", "give this, or label_known or label_delay_days, not both; set the other to null")
     if table.label is not None and table.label.source is not None and table.id is None:
         node.problem("label.from", "needs the table's id column, which names the rows of the other table")
     node.finish()
@@ -353,7 +357,7 @@ def _read_entity_table(node: _Node, name: str, shared: tuple[str, ...], unit: st
         known_time=_read_time(node, "known_time", unit),
         numeric=node.texts("numeric"),
         categorical=node.texts("categorical"),
-        label=_read_label(node),
+        label=_read_label(node, unit),
         label_known=_read_time(node, "label_known", unit),
         post_event=node.texts("post_event"),
         duplicates=node.choice("duplicates", "error", ("error", "first", "last")),
@@ -406,7 +410,7 @@ def _read_roles(node: _Node) -> tuple[RoleColumn, ...]:
     return tuple(roles)
 
 
-def _read_label(node: _Node) -> LabelColumn | None:
+def _read_label(node: _Node, unit: str) -> LabelColumn | None:
     value = node.raw("label")
     if value is None:
         return None
@@ -435,10 +439,13 @@ def _read_label(node: _Node) -> LabelColumn | None:
         unknown=inner.choice("unknown", "error", ("error", "drop")),
         source=inner.text("from"),
         key=inner.text("key"),
+        known=_read_time(inner, "known", unit),
         absent=inner.choice("absent", "unlabelled", ("unlabelled", "negative")),
     )
     if (label.source is None) != (label.key is None):
         inner.problem("key", "`from` names the other table and `key` its column of our ids: give both or none")
+    if label.source is None and label.known is not None:
+        inner.problem("known", "is a column of the table that `from` names; beside our own label it is label_known")
     inner.finish()
     return label
 

@@ -101,7 +101,8 @@ def read_event_table(table: EventTable, schema: DataSchema, findings: Findings) 
     """Read the event table; faults go to `findings`, and what a faulty cell becomes does not matter."""
     reader = _TableReader(table, f"data.events.{table.name}", schema, findings)
     columns = reader.read(reader.event_block)
-    if table.label is not None and table.label_known is None and table.label_delay_days is None:
+    told_when = (table.label_known, table.label_delay_days, table.label and table.label.known)
+    if table.label is not None and told_when == (None, None, None):
         findings.warn(
             "label-delay",
             _where(columns),
@@ -121,9 +122,10 @@ def read_entity_table(table: EntityTable, schema: DataSchema, findings: Findings
 
 
 def read_label_source(label: LabelColumn, schema: DataSchema, findings: Findings, key: str) -> Columns:
-    """The other table that holds labels: ids as the keys of ("role", ""), and the field LABEL."""
+    """The other table that holds labels: ids as the keys of ("role", ""), the fields LABEL and LABEL_KNOWN."""
     assert label.source is not None and label.key is not None
-    source = EntityTable(key, (label.source,), label.key, label=replace(label, source=None, key=None))
+    own = replace(label, source=None, key=None, known=None)
+    source = EntityTable(key, (label.source,), label.key, label=own, label_known=label.known)
     reader = _TableReader(source, key, schema, findings)
     return reader.read(reader.entity_block)
 

@@ -1,0 +1,47 @@
+"""Labels that another table holds bring the time they became known along."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from graphs.errors import ConfigError
+from graphs.events import NEVER
+from graphs.ingest import ingest
+from graphs.schema import DataSchema
+from graphs.stores.models import instant, micros
+
+
+def mapping(tmp_path, **label):
+    given = {"from": "labels.parquet", "key": "event_id", "column": "label"} | label
+    payment = {"path": "tx.parquet", "id": "id", "time": "ts", "roles": {"user": "user"}, "label": given}
+    return {"root": str(tmp_path), "events": {"payment": payment}}
+
+
+@pytest.fixture
+def tables(tmp_path):
+    days = [instant(day * 86_400_000_000) for day in range(10)]
+    pq.write_table(pa.table({"id": ["a", "b", "c"], "ts": days[:3], "user": ["u", "u", "v"]}), tmp_path / "tx.parquet")
+    told = pa.table({"event_id": ["a", "a", "b"], "label": [1, 1, 0], "since": [days[7], days[5], days[9]]})
+    pq.write_table(told, tmp_path / "labels.parquet")
+    return days
+
+
+def test_a_label_counts_from_when_the_other_table_first_knew_it(tables, tmp_path):
+    made = ingest(DataSchema.from_config(mapping(tmp_path, known="since")))
+    assert made.log.label.tolist() == [1, 0, -1]
+    assert made.log.label_known_time.tolist() == [micros(tables[5]), micros(tables[9]), NEVER]
+    assert not [warning for warning in made.report.warnings if warning.code == "label-delay"]
+
+
+def test_two_answers_to_when_are_one_too_many(tmp_path):
+    both = mapping(tmp_path, known="since")
+    both["events"]["payment"]["label_known"] = "ts"
+    with pytest.raises(ConfigError, match=r"label.known: give this, or label_known"):
+        DataSchema.from_config(both)
+
+
+def test_known_belongs_to_another_table(tmp_path):
+    own = mapping(tmp_path)
+    own["events"]["payment"]["label"] = {"column": "label", "known": "since"}
+    with pytest.raises(ConfigError, match="known: is a column of the table that `from` names"):
+        DataSchema.from_config(own)
