@@ -107,9 +107,9 @@ class Workbench:
     ) -> Workbench:
         """Build graph and columns of both phases; one pass serves both where they hide the same labels."""
         first, last = int(events.event_time[0]), split.end
-        choosing = _phase(events, split.fit_hidden, behaviour)
+        choosing = phase_of(events, split.fit_hidden, behaviour)
         same = (split.fit_hidden == split.refit_hidden).all()
-        judged = choosing if same else _phase(events, split.refit_hidden, behaviour)
+        judged = choosing if same else phase_of(events, split.refit_hidden, behaviour)
         fitted, asked, judged_nodes = {}, {}, {}
         for task in tasks:
             name, nobody = task.entity_type, NEVER - 1
@@ -157,8 +157,8 @@ class Workbench:
         if not self.split.has_validation:
             members, spaces, test = self._refit(model, trainer, seed, trainer.epochs, checkpoint, on_epoch)
             return TrainedNetworks(members, spaces, {}, test, trainer.epochs, (), time.perf_counter() - began)
-        network, spaces = self._network(model, self.choosing, seed)
-        ready = self._ready(model, self.choosing, spaces, seed)
+        network, spaces = self.network(model, self.choosing, seed)
+        ready = self.ready(model, self.choosing, spaces, seed)
         fitted = fit(
             network, ready.inputs, trainer, seed=seed, events=ready.events, nodes=ready.nodes, checkpoint=checkpoint,
             on_epoch=on_epoch,
@@ -167,7 +167,7 @@ class Workbench:
         if trainer.refit:
             members, spaces, test = self._refit(model, trainer, seed, fitted.best_epoch, checkpoint, None)
         else:
-            members, test = [network], self._ready(model, self.judged, spaces, seed).logits(network)
+            members, test = [network], self.ready(model, self.judged, spaces, seed).logits(network)
         seconds = time.perf_counter() - began
         return TrainedNetworks(members, spaces, valid, test, fitted.best_epoch, fitted.history, seconds)
 
@@ -184,8 +184,8 @@ class Workbench:
         members, logits = [], []
         for member in range(trainer.members):
             of_member = seed + 1_000 * member
-            network, spaces = self._network(model, self.judged, of_member)
-            ready = self._ready(model, self.judged, spaces, of_member)
+            network, spaces = self.network(model, self.judged, of_member)
+            ready = self.ready(model, self.judged, spaces, of_member)
             path = checkpoint.with_stem(f"{checkpoint.stem}-{member}") if checkpoint else None
             fit(
                 network, ready.inputs, trainer, seed=of_member, events=ready.events, nodes=ready.nodes, epochs=epochs,
@@ -195,25 +195,27 @@ class Workbench:
             members.append(network)
         return members, spaces, {task: np.mean([said[task] for said in logits], 0) for task in logits[0]}
 
-    def _network(self, model: SageSpec, phase: Phase, seed: int) -> tuple[TemporalSage, dict[str, FeatureSpace]]:
+    def network(self, model: SageSpec, phase: Phase, seed: int) -> tuple[TemporalSage, dict[str, FeatureSpace]]:
+        """A fresh network for a phase, and encodings fitted on its past."""
         spaces = {EVENTS: FeatureSpace.fit(phase.columns, phase.past, bins=model.bins)}
         for name, node in phase.nodes.items():
             spaces[name] = FeatureSpace.fit(node.columns, np.arange(node.fitted), bins=model.bins)
         torch.manual_seed(seed)
         return build_network(model, spaces, self.log.roles, self.log.event_types), spaces
 
-    def _ready(self, model: SageSpec, phase: Phase, spaces: Mapping[str, FeatureSpace], seed: int) -> _Ready:
+    def ready(self, model: SageSpec, phase: Phase, spaces: Mapping[str, FeatureSpace], seed: int) -> Ready:
+        """A phase in the form that the trainer takes."""
         inputs = NetworkInputs.of(phase.graph, spaces[EVENTS], phase.columns, k=model.k, edges=model.edges, seed=seed)
         events = EventTarget(torch.from_numpy(self.label), phase.fitted, phase.judged) if self.events else None
         nodes = []
         for name, node in phase.nodes.items():
             asked = NodeInputs.of(inputs, spaces[name], node.questions, node.columns, k=model.node_k)
             nodes.append(NodeTarget(asked, torch.from_numpy(node.label), node.fit_mask, ~node.fit_mask))
-        return _Ready(inputs, events, tuple(nodes))
+        return Ready(inputs, events, tuple(nodes))
 
     def test_embeddings(self, model: SageSpec, networks: TrainedNetworks, *, seed: int) -> np.ndarray:
         """h^(L) of the test events (rows, width), by the first member."""
-        ready = self._ready(model, self.judged, networks.spaces, seed)
+        ready = self.ready(model, self.judged, networks.spaces, seed)
         rows = np.flatnonzero(self.split.test)
         cache = embed_all(networks.members[0], ready.inputs, stop=int(rows[-1]) + 1)
         return cache.levels[-1][torch.from_numpy(rows)].numpy()
@@ -222,7 +224,9 @@ class Workbench:
 
     def lightgbm(self, task: str, *, seed: int, aggregates: bool, threads: int = 1) -> np.ndarray | Undefined:
         """Scores of a task's test rows by LightGBM on raw columns, with point-in-time `aggregates` beside or not."""
-        choosing, judged = (self._rows(task, phase, aggregates=aggregates) for phase in (self.choosing, self.judged))
+        choosing, judged = (
+            self.tree_rows(task, phase, aggregates=aggregates) for phase in (self.choosing, self.judged)
+        )
         return lightgbm_floor(
             choosing.fit_x,
             choosing.fit_y,
@@ -249,14 +253,14 @@ class Workbench:
         early, late = self.judged.fitted.copy(), self.judged.fitted.copy()
         early[boundary:], late[:boundary] = False, False
         phase = replace(self.judged, fitted=early, cut=int(self.log.event_time[boundary]), nodes={})
-        network, spaces = self._network(model, phase, seed)
-        ready = self._ready(model, phase, spaces, seed)
+        network, spaces = self.network(model, phase, seed)
+        ready = self.ready(model, phase, spaces, seed)
         fit(network, ready.inputs, trainer, seed=seed, events=ready.events, epochs=epochs)
         cache = embed_all(network, ready.inputs, stop=int(np.flatnonzero(self.split.test)[-1]) + 1)
         with torch.no_grad():
             logits = network.event_logits(cache.levels[0], cache.levels[-1]).numpy()
         vectors = np.concatenate([cache.levels[-1].numpy(), logits[:, None]], axis=1)
-        tabular = self._rows(EVENTS, replace(self.judged, fitted=late), aggregates=True)
+        tabular = self.tree_rows(EVENTS, replace(self.judged, fitted=late), aggregates=True)
         rows = np.flatnonzero(late)
         last = len(rows) - max(1, len(rows) // 5)
         both = [
@@ -276,7 +280,8 @@ class Workbench:
             threads=threads,
         )
 
-    def _rows(self, task: str, phase: Phase, *, aggregates: bool) -> _TreeRows:
+    def tree_rows(self, task: str, phase: Phase, *, aggregates: bool) -> TreeRows:
+        """A task's fitted and judged rows as columns for trees, with point-in-time `aggregates` or without."""
         if task == EVENTS:
             matrix = raw_columns(phase.graph.log, phase.past)
             if aggregates:
@@ -290,11 +295,13 @@ class Workbench:
             codes = {name: column.codes for name, column in node.columns.categorical.items()}
             matrix = feature_matrix(numeric, codes, fit_rows=node.fit_mask)
             fitted, judged, label = node.fit_mask, ~node.fit_mask, node.label
-        return _TreeRows(matrix.values[fitted], label[fitted], matrix.values[judged], label[judged], matrix.categorical)
+        return TreeRows(matrix.values[fitted], label[fitted], matrix.values[judged], label[judged], matrix.categorical)
 
 
 @dataclass(frozen=True)
-class _TreeRows:
+class TreeRows:
+    """Columns (rows, features) float32 and labels of the fitted and the judged rows."""
+
     fit_x: np.ndarray
     fit_y: np.ndarray
     judge_x: np.ndarray
@@ -303,7 +310,7 @@ class _TreeRows:
 
 
 @dataclass(frozen=True)
-class _Ready:
+class Ready:
     """A phase in the form that the trainer takes."""
 
     inputs: NetworkInputs
@@ -327,7 +334,8 @@ class _Ready:
         return said
 
 
-def _phase(events: EventLog, hidden: np.ndarray, behaviour: BehaviourSpec) -> Phase:
+def phase_of(events: EventLog, hidden: np.ndarray, behaviour: BehaviourSpec) -> Phase:
+    """A phase without rows: the graph and columns that are seen while the labels of `hidden` stay hidden."""
     graph = TemporalGraph.build(hide_labels(events, hidden))
     columns, behaviour_names = graph_columns(graph, behaviour)
     nobody = np.zeros(len(events), bool)

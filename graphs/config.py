@@ -232,7 +232,7 @@ class _Job:
                 # pickle carries less than our errors hold.
                 raise _JobFailedError(self.exit_code) from None
             return
-        log.info("done: %s", result if isinstance(result, Path) else values["output"])
+        log.info("done: %s", result if isinstance(result, Path) else values.get("output", self.verb))
 
 
 class _JobFailedError(Exception):
