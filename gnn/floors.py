@@ -8,21 +8,16 @@ again on.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import lightgbm
 import numpy as np
 
-from gnn.metrics import Undefined, one_class
+from gnn.boosting import Rows, grow_lightgbm
+from gnn.metrics import Undefined
 from graphs.events import MICROSECONDS_PER_DAY, MISSING, EventLog
 
-logger = logging.getLogger(__name__)
-
 MICROSECONDS_PER_HOUR = MICROSECONDS_PER_DAY // 24
-MAX_ROUNDS = 2000
-PATIENCE = 100
 
 
 @dataclass(frozen=True)
@@ -71,67 +66,18 @@ def lightgbm_floor(
 ) -> np.ndarray | Undefined:
     """Gradient boosted trees' fraud probabilities for the rows of `test_x`: (rows,) float64.
 
-    The number of rounds is the one with the best AP on the validation rows (`PATIENCE` rounds without a
-    better one end the search; a validation part of one class leaves 200). With `refit_x` the trees are then
-    grown again on those rows for as many rounds, as the network is. Undefined when the training rows are of
-    one class. The same input, seed and thread count give the same bits.
+    Rounds are chosen on the validation rows; with `refit_x` the trees are then grown again on those rows
+    (gnn/boosting.py). Undefined when the training rows are of one class.
     """
-    if (reason := one_class(train_y)) is not None:
-        return reason
-    if train_x.shape[1] == 0:
-        return Undefined("there are no columns to grow a tree on")
-    parameters = {
-        "objective": "binary",
-        "metric": "average_precision",
-        "learning_rate": 0.05,
-        "num_leaves": 31,
-        # The usual 20 rows a leaf would forbid every split on the few dozen rows of a first trial.
-        "min_data_in_leaf": int(np.clip(len(train_y) // 50, 1, 20)),
-        "feature_fraction": 0.8,
-        "bagging_fraction": 0.8,
-        "bagging_freq": 1,
-        "lambda_l2": 1.0,
-        "seed": seed,
-        "num_threads": threads,
-        "deterministic": True,
-        "force_row_wise": True,
-        "verbosity": -1,
-    }
-    train = _dataset(train_x, train_y, categorical)
-    if one_class(valid_y) is None:
-        valid = _dataset(valid_x, valid_y, categorical, reference=train)
-        stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-        model = lightgbm.train(parameters, train, MAX_ROUNDS, valid_sets=[valid], callbacks=[stop])
-        rounds = model.best_iteration
-    else:
-        logger.warning("LightGBM: %s: 200 rounds, chosen by nobody", one_class(valid_y))
-        rounds = 200
-        model = lightgbm.train(parameters, train, rounds)
-    if refit_x is not None:
-        assert refit_y is not None
-        model = lightgbm.train(parameters, _dataset(refit_x, refit_y, categorical), rounds)
-    scores = model.predict(_without_negative_codes(test_x, categorical), num_iteration=rounds)
-    return np.asarray(scores, dtype=np.float64)
-
-
-def _dataset(
-    x: np.ndarray, y: np.ndarray, categorical: tuple[int, ...], reference: lightgbm.Dataset | None = None
-) -> lightgbm.Dataset:
-    return lightgbm.Dataset(
-        _without_negative_codes(x, categorical),
-        y,
-        reference=reference,
-        categorical_feature=list(categorical),
-        params={"verbosity": -1, "min_data_in_bin": 1},
+    trees = grow_lightgbm(
+        Rows(train_x, train_y),
+        Rows(valid_x, valid_y),
+        seed=seed,
+        categorical=categorical,
+        refit=None if refit_x is None or refit_y is None else Rows(refit_x, refit_y),
+        threads=threads,
     )
-
-
-def _without_negative_codes(x: np.ndarray, categorical: tuple[int, ...]) -> np.ndarray:
-    """MISSING becomes NaN, LightGBM's own word for it."""
-    x = np.array(x, dtype=np.float32)
-    columns = list(categorical)
-    x[:, columns] = np.where(x[:, columns] < 0, np.nan, x[:, columns])
-    return x
+    return trees if isinstance(trees, Undefined) else trees.scores(test_x)
 
 
 # ---------------------------------------------------------------- columns

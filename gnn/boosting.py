@@ -1,0 +1,182 @@
+"""Gradient boosted trees by LightGBM or XGBoost: grown the same way, stopped on the same metric, asked the same things.
+
+The number of rounds is the one with the best AP on the validation rows; then the trees may be grown again, for as many
+rounds, on all that is known, as the network is. The same input, seed and thread count give the same bits.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import lightgbm
+import numpy as np
+
+from gnn.metrics import Undefined, one_class
+from graphs.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+MAX_ROUNDS = 2000
+PATIENCE = 100
+ROUNDS_UNCHOSEN = 200
+"""Rounds where no validation row can choose: too few classes."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Columns (rows, features) float32, NaN for missing, and labels (rows,) in {0, 1}."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Grown trees: `scores(x)` fraud probabilities (rows,) float64, `contributions(x)` (rows, features) of each column
+    to each row's log-odds (TreeSHAP, Lundberg et al. 2020)."""
+
+    scores: Callable[[np.ndarray], np.ndarray]
+    contributions: Callable[[np.ndarray], np.ndarray]
+
+
+def grow_lightgbm(
+    fit: Rows,
+    valid: Rows,
+    *,
+    seed: int,
+    categorical: tuple[int, ...] = (),
+    refit: Rows | None = None,
+    threads: int = 1,
+) -> Trees | Undefined:
+    """Grow LightGBM's trees on `fit`, rounds chosen on `valid`, then anew on `refit`. Undefined for one class."""
+    if (reason := _ungrowable(fit)) is not None:
+        return reason
+    parameters = {
+        "objective": "binary",
+        "metric": "average_precision",
+        "learning_rate": 0.05,
+        "num_leaves": 31,
+        # The usual 20 rows a leaf would forbid every split on the few dozen rows of a first trial.
+        "min_data_in_leaf": int(np.clip(len(fit) // 50, 1, 20)),
+        "feature_fraction": 0.8,
+        "bagging_fraction": 0.8,
+        "bagging_freq": 1,
+        "lambda_l2": 1.0,
+        "seed": seed,
+        "num_threads": threads,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbosity": -1,
+    }
+    train = _lightgbm_data(fit, categorical)
+    if one_class(valid.y) is None:
+        stop = lightgbm.early_stopping(PATIENCE, verbose=False)
+        judge = _lightgbm_data(valid, categorical, reference=train)
+        model = lightgbm.train(parameters, train, MAX_ROUNDS, valid_sets=[judge], callbacks=[stop])
+        rounds = model.best_iteration
+    else:
+        logger.warning("LightGBM: %s: %d rounds, chosen by nobody", one_class(valid.y), ROUNDS_UNCHOSEN)
+        rounds = ROUNDS_UNCHOSEN
+        model = lightgbm.train(parameters, train, rounds)
+    if refit is not None:
+        model = lightgbm.train(parameters, _lightgbm_data(refit, categorical), rounds)
+
+    def ask(x: np.ndarray, **how: bool) -> np.ndarray:
+        said = model.predict(without_negative_codes(x, categorical), num_iteration=rounds, **how)
+        return np.asarray(said, dtype=np.float64)
+
+    return Trees(ask, lambda x: ask(x, pred_contrib=True)[:, :-1])
+
+
+def grow_xgboost(
+    fit: Rows,
+    valid: Rows,
+    *,
+    seed: int,
+    categorical: tuple[int, ...] = (),
+    refit: Rows | None = None,
+    threads: int = 1,
+) -> Trees | Undefined:
+    """Grow XGBoost's trees the same way; categories are split as sets. Needs the extra `downstream`."""
+    try:
+        import xgboost
+    except ImportError as error:
+        raise ConfigError("learners: xgboost needs the extra: pip install 'ringtrace[downstream]'") from error
+    if (reason := _ungrowable(fit)) is not None:
+        return reason
+    kinds = ["c" if place in categorical else "q" for place in range(fit.x.shape[1])]
+
+    def data(x: np.ndarray, y: np.ndarray | None = None) -> Any:
+        values = without_negative_codes(x, categorical)
+        return xgboost.DMatrix(values, y, feature_types=kinds, enable_categorical=True, nthread=threads)
+
+    parameters = {
+        "objective": "binary:logistic",
+        "eval_metric": "aucpr",
+        "learning_rate": 0.05,
+        "max_leaves": 31,
+        "grow_policy": "lossguide",
+        "max_depth": 0,
+        "tree_method": "hist",
+        "min_child_weight": 1.0,
+        "colsample_bytree": 0.8,
+        "subsample": 0.8,
+        "lambda": 1.0,
+        "seed": seed,
+        "nthread": threads,
+        "verbosity": 0,
+    }
+    train = data(fit.x, fit.y)
+    if one_class(valid.y) is None:
+        watched = [(data(valid.x, valid.y), "valid")]
+        model = xgboost.train(
+            parameters, train, MAX_ROUNDS, evals=watched, early_stopping_rounds=PATIENCE, verbose_eval=False
+        )
+        rounds = model.best_iteration + 1
+    else:
+        logger.warning("XGBoost: %s: %d rounds, chosen by nobody", one_class(valid.y), ROUNDS_UNCHOSEN)
+        rounds = ROUNDS_UNCHOSEN
+        model = xgboost.train(parameters, train, rounds)
+    if refit is not None:
+        model = xgboost.train(parameters, data(refit.x, refit.y), rounds)
+
+    def ask(x: np.ndarray, **how: bool) -> np.ndarray:
+        return np.asarray(model.predict(data(x), iteration_range=(0, rounds), **how), dtype=np.float64)
+
+    return Trees(ask, lambda x: ask(x, pred_contribs=True)[:, :-1])
+
+
+LEARNERS: Mapping[str, Callable[..., Trees | Undefined]] = {"lightgbm": grow_lightgbm, "xgboost": grow_xgboost}
+"""Learners by name."""
+
+
+def without_negative_codes(x: np.ndarray, categorical: tuple[int, ...]) -> np.ndarray:
+    """MISSING becomes NaN, the trees' own word for it."""
+    x = np.array(x, dtype=np.float32)
+    columns = list(categorical)
+    x[:, columns] = np.where(x[:, columns] < 0, np.nan, x[:, columns])
+    return x
+
+
+def _ungrowable(fit: Rows) -> Undefined | None:
+    if (reason := one_class(fit.y)) is not None:
+        return reason
+    return Undefined("there are no columns to grow a tree on") if fit.x.shape[1] == 0 else None
+
+
+def _lightgbm_data(
+    rows: Rows, categorical: tuple[int, ...], reference: lightgbm.Dataset | None = None
+) -> lightgbm.Dataset:
+    return lightgbm.Dataset(
+        without_negative_codes(rows.x, categorical),
+        rows.y,
+        reference=reference,
+        categorical_feature=list(categorical),
+        params={"verbosity": -1, "min_data_in_bin": 1},
+    )
