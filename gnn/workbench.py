@@ -295,7 +295,8 @@ class Workbench:
             codes = {name: column.codes for name, column in node.columns.categorical.items()}
             matrix = feature_matrix(numeric, codes, fit_rows=node.fit_mask)
             fitted, judged, label = node.fit_mask, ~node.fit_mask, node.label
-        return TreeRows(matrix.values[fitted], label[fitted], matrix.values[judged], label[judged], matrix.categorical)
+        values = matrix.values
+        return TreeRows(values[fitted], label[fitted], values[judged], label[judged], matrix.categorical, matrix.names)
 
 
 @dataclass(frozen=True)
@@ -307,6 +308,7 @@ class TreeRows:
     judge_x: np.ndarray
     judge_y: np.ndarray
     categorical: tuple[int, ...]
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
