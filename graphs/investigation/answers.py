@@ -44,7 +44,8 @@ class RingRow:
 
 @dataclass(frozen=True)
 class QueueFilter:
-    """Which rings: every condition given must hold. `statuses` None leaves out the merged and the dormant."""
+    """Which rings: every condition given must hold. `statuses` None leaves out the dormant, and those that went into
+    another ring."""
 
     case_status: tuple[str, ...] = ("open", "in_progress", "waiting")
     owner: str | None = None

@@ -38,7 +38,6 @@ from graphs.investigation.workspace import Workspace
 from graphs.stores.actors import Actor
 from graphs.stores.cases import cases_of, verdicts_of
 from graphs.stores.finder_folder import STATUSES as RING_STATUSES
-from graphs.stores.importing import GONE
 from graphs.stores.models import (
     cases,
     finder_runs,
@@ -98,7 +97,10 @@ def _conditions(where: QueueFilter) -> list[Any]:
     check_words("case_status", where.case_status, ("open", "in_progress", "waiting", "closed"))
     check_words("status", where.statuses or (), RING_STATUSES)
     found: list[Any] = [cases.c.status.in_(where.case_status)]
-    found.append(rings.c.status.in_(where.statuses) if where.statuses else rings.c.status.not_in(GONE))
+    if where.statuses is None:
+        found += [rings.c.status != "dormant", rings.c.merged_into.is_(None)]
+    else:
+        found.append(rings.c.status.in_(where.statuses))
     if where.owner is not None:
         found.append(cases.c.owner == where.owner)
     if where.unowned:

@@ -17,8 +17,7 @@ from graphs.errors import DataError, Fault, NotFoundError
 
 FORMAT = 1
 
-STATUSES = ("born", "grown", "shrunk", "unchanged", "merged", "split", "dormant")
-CHANGES = ("born", "grown", "shrunk", "unchanged", "merged", "split", "dormant", "revived")
+STATUSES = ("born", "grown", "shrunk", "unchanged", "merged", "split", "dormant", "revived")
 PARTS = ("member", "identifier", "peripheral")
 
 # Column: (kind, may be null). Kinds are those of `_KINDS`.
@@ -166,7 +165,7 @@ def _check_content(tables: Mapping[str, list[Row]], faults: list[Fault]) -> None
     _tell("rings.parquet", "ring_id", "given twice", (one for one in known if ids.count(one) > 1), faults)
     _tell("rings.parquet", "status", "unknown word", _others(tables["rings"], "status", STATUSES), faults)
     _tell("members.parquet", "part", "unknown word", _others(tables["members"], "part", PARTS), faults)
-    _tell("lineage.parquet", "change", "unknown word", _others(tables["lineage"], "change", CHANGES), faults)
+    _tell("lineage.parquet", "change", "unknown word", _others(tables["lineage"], "change", STATUSES), faults)
     for name in ("members", "links", "evidence", "payments"):
         _tell(f"{name}.parquet", "ring_id", "not in rings.parquet", _others(tables[name], "ring_id", known), faults)
 

@@ -32,9 +32,6 @@ from graphs.stores.models import (
     verdicts,
 )
 
-GONE = ("merged", "dormant")
-"""Statuses of a ring that no longer stands for itself: by default the queue leaves it out."""
-
 
 @dataclass(frozen=True)
 class Imported:
