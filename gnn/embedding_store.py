@@ -246,16 +246,15 @@ class Staging:
         """
         date, _, clock = iso(as_of).removesuffix("Z").partition("T")
         clock = clock.replace(":", "").removesuffix(".000000")
-        writer, number, rows = None, 0, ROWS_PER_FILE
+        writer, number, rows = None, 0, 0
         for part in parts:
-            if rows + len(part) > ROWS_PER_FILE:
+            if writer is None or rows + len(part) > ROWS_PER_FILE:
                 if writer is not None:
                     writer.close()
                 path = f"{table}/as_of_date={date}/{clock}-{model_version}-{number:03d}.parquet"
                 entry = {"path": path, "as_of": iso(as_of), "model_version": model_version, "rows": 0}
                 self.written.setdefault(table, []).append(entry)
                 writer, number, rows = self._open(path, schema), number + 1, 0
-            assert writer is not None
             writer.write_table(laid_out(part, self.layout))
             rows += len(part)
             entry["rows"] = rows
