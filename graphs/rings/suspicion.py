@@ -73,7 +73,7 @@ def read_scores(path: Path | None, actor: str, as_of: int) -> ScoreTable:
         if not found:
             raise NotFoundError(f"scores: {path} has neither events.parquet nor {actor}.parquet; is it a score folder?")
     else:
-        table = pa_csv.read_csv(path) if path.suffix == ".csv" else pq.read_table(path)
+        table = _read_csv(path, actor) if path.suffix == ".csv" else pq.read_table(path)
         found = {"events" if "event_id" in table.column_names else actor: table}
     events = _checked(found["events"], path, ("event_id",)) if "events" in found else None
     actors = None
@@ -151,6 +151,12 @@ def _mean_of_two_worst(actors: np.ndarray, score: np.ndarray, count: int) -> np.
     second = np.full(count, PRIOR)
     second[actors[seconds[starts]]] = score[seconds[starts]]
     return (first + np.maximum(second, PRIOR)) / 2
+
+
+def _read_csv(path: Path, actor: str) -> pa.Table:
+    """Keys stay text: '007' is not 7."""
+    keys = {name: pa.string() for name in (actor, "entity_id", "event_id", "event_type")}
+    return pa_csv.read_csv(path, convert_options=pa_csv.ConvertOptions(column_types=keys))
 
 
 def _checked(table: pa.Table, path: Path, keys: tuple[str, ...]) -> pa.Table:
