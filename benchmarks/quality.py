@@ -50,6 +50,7 @@ MODELS = (
     "hetero_sage",
     "lightgbm_embeddings",
 )
+TREES = ("lightgbm_raw", "lightgbm_aggregates")
 EDGES = {"temporal_sage": "real", "no_edges": "none", "shuffled_edges": "shuffled"}
 
 Judge = Callable[[np.ndarray], dict[str, Metric]]
@@ -142,7 +143,10 @@ def _row(protocol: Protocol, folds: list[Fold], model: str, seeds: list[int], *,
     began = time.perf_counter()
 
     def judged_fold(seed: int, fold: Fold) -> dict[str, Metric]:
-        found = fold.judge(_scores(protocol, fold, model, seed))
+        score = _scores(protocol, fold, model, seed)
+        found = fold.judge(score)
+        if protocol.name == "gtan_split" and model in (*TREES, *EDGES):
+            found["macro_f1"] = _macro_f1(protocol, fold, model, seed, score)
         log.info("%s/%s %s seed %d: %s", protocol.dataset, protocol.name, model, seed, found)
         return found
 
@@ -190,7 +194,7 @@ def _scores(protocol: Protocol, fold: Fold, model: str, seed: int) -> np.ndarray
     assert isinstance(sage, SageSpec) and isinstance(trainer, TrainerSpec)
     if model == "class_rate":
         return class_rate_floor(fold.raw_label_rate, len(bench.labels(task, bench.judged)))
-    if model in ("lightgbm_raw", "lightgbm_aggregates"):
+    if model in TREES:
         scores = bench.lightgbm(task, seed=seed, aggregates=model == "lightgbm_aggregates", threads=trainer.threads)
     elif model == "lightgbm_embeddings":
         single = replace(trainer, members=1)
@@ -214,6 +218,16 @@ def _judged(label: np.ndarray, score: np.ndarray, amount: np.ndarray | None = No
         "recall_at_budget": metrics.at_budget(label, score, budget=alerts, amount=amount).recall,
     }
     return found
+
+
+def _macro_f1(protocol: Protocol, fold: Fold, model: str, seed: int, score: np.ndarray) -> Metric:
+    """Macro F1 of the test scores at the threshold that is best on the validation rows, by a model that never saw
+    those: the same candidate, judged on them."""
+    bench = replace(fold.bench, judged=fold.bench.choosing)
+    valid = _scores(protocol, replace(fold, bench=bench), model, seed)
+    threshold = metrics.best_threshold(bench.labels(fold.task, bench.judged), valid)
+    label = fold.bench.labels(fold.task, fold.bench.judged)
+    return threshold if isinstance(threshold, Undefined) else metrics.macro_f1(label, score, threshold=threshold)
 
 
 def _mean(values: list[Metric]) -> float | None:

@@ -17,7 +17,7 @@ from graphs.errors import ConfigError
 from graphs.logs import mask
 from graphs.signatures import nearest
 
-TIME_UNITS = ("iso", "s", "ms", "us", "ns")
+TIME_UNITS = ("iso", "min", "s", "ms", "us", "ns")
 ROUNDINGS = {"second": 1_000_000, "minute": 60_000_000, "hour": 3_600_000_000, "day": 86_400_000_000}
 """`round_time` to µs: times are taken down to a multiple of it, so nothing is ever moved into its future."""
 
@@ -34,8 +34,8 @@ NEGATIVE_WORDS = ("0", "false", "no", "n", "f", "off", "legit", "legitimate", "g
 
 @dataclass(frozen=True)
 class TimeColumn:
-    """A column of instants. `unit`: `iso` for text like 2025-03-01T10:00:00Z, else a count since 1970 in s, ms, us or
-    ns; `format`: a strptime pattern for other text, such as %d/%m/%Y %H:%M."""
+    """A column of instants. `unit`: `iso` for text like 2025-03-01T10:00:00Z, else a count since 1970 in min, s, ms, us
+    or ns; `format`: a strptime pattern for other text, such as %d/%m/%Y %H:%M."""
 
     column: str
     unit: str = "iso"

@@ -28,7 +28,7 @@ def read(monkeypatch):
 def test_sffsd(read):
     log = read("sffsd").log
     assert len(log) == 77_881 and (log.label != UNLABELLED).sum() == 29_643 and (log.label == 1).sum() == 5_256
-    assert (log.event_time == np.arange(77_881) * 1_000_000).all()
+    assert (log.event_time == np.arange(77_881) * 60_000_000).all()
     assert {name: len(ids) for name, ids in log.entity_ids.items()} == {
         "source": 30_346, "target": 886, "location": 296, "type": 166,
     }  # fmt: skip

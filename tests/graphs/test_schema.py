@@ -97,7 +97,7 @@ def test_all_problems_are_told_at_once_with_their_keys_and_suggestions():
             {"label": {"column": "l", "positive": ["x"], "negative": ["X"]}},
             "data.events.payment.label.negative: 'x' is",
         ),
-        ({"time": {"column": "t", "unit": "min"}}, "data.events.payment.time.unit: expected one of iso, s,"),
+        ({"time": {"column": "t", "unit": "day"}}, "data.events.payment.time.unit: expected one of iso, min,"),
         ({"csv": {"delimiter": ";;"}}, "data.csv.delimiter: expected one plain character"),
         ({"csv": {"encoding": "latin-99"}}, "data.csv.encoding: 'latin-99' is not an encoding"),
         ({"csv": {"thousands": "."}}, "data.csv.thousands:"),
