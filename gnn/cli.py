@@ -28,6 +28,7 @@ VERBS = {
 USAGE = """usage: ringtrace <verb> [group=option] [key=value] …
 
 {verbs}
+  rings     work on what was found: queue, evidence, cases, verdicts (`ringtrace rings --help`)
 
 `ringtrace <verb> --help` lists what a verb can be told."""
 
@@ -41,6 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if verb == "--version":
         print(importlib.metadata.version("ringtrace"))
         return 0
+    if verb == "rings":
+        from graphs.investigation.cli import main as rings  # brings SQLAlchemy, which no other verb needs
+
+        return rings(rest)
     if verb not in VERBS:
         known = ", ".join(VERBS)
         sys.stderr.write(f"{verb}: no such verb{nearest(verb, VERBS)}; there are: {known}\n")

@@ -10,8 +10,10 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from graphs.investigation.answers import QueueFilter
@@ -80,6 +82,14 @@ def queue_csv(workspace: Workspace, actor: Actor, *, where: QueueFilter | None =
         if cursor is None:
             workspace.store.saw(actor, "export", "queue", {"format": "csv", "rows": len(rows)})
             return to_csv(rows)
+
+
+def write(path: Path, text: str) -> None:
+    """Write an export to a file that is whole or not there, line ends as they are."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        made = Path(folder) / path.name
+        made.write_bytes(text.encode())
+        made.replace(path)
 
 
 def to_csv(rows: Iterable[Any]) -> str:

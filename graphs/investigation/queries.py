@@ -11,7 +11,7 @@ from graphs.investigation.queries_graph import (
     timeline,
 )
 from graphs.investigation.queries_history import changes, similar_rings
-from graphs.investigation.queries_rings import SORTS, ring_money, ring_queue, ring_sheet
+from graphs.investigation.queries_rings import SORTS, open_rings, ring_money, ring_queue, ring_sheet
 
 __all__ = [
     "SORTS",
@@ -23,6 +23,7 @@ __all__ = [
     "lookup",
     "near_fraud",
     "neighbours",
+    "open_rings",
     "paths",
     "ring_money",
     "ring_queue",

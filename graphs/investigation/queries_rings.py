@@ -23,6 +23,7 @@ from graphs.investigation.answers import (
 from graphs.investigation.masking import Masker
 from graphs.investigation.rows import (
     DAY,
+    NEWEST_CASE,
     as_answer,
     briefs_of,
     check_limit,
@@ -91,6 +92,14 @@ def ring_queue(
     last = found[limit - 1] if len(found) > limit else None
     workspace.store.saw(actor, "view", "queue", {"rows": len(rows), "sort": sort})
     return Page(rows, total, None if last is None else make_cursor(sort, last.sorted_by, last.ring_id))
+
+
+def open_rings(workspace: Workspace, actor: Actor) -> tuple[str, ...]:
+    """The rings whose newest case is not closed, by id: the finder keeps their names first (`open_rings` there)."""
+    actor.must("view")
+    wanted = select(rings.c.ring_id).join(cases, cases.c.case_id == NEWEST_CASE).where(cases.c.status != "closed")
+    with workspace.store.read() as connection:
+        return tuple(connection.execute(wanted.order_by(rings.c.ring_id)).scalars())
 
 
 def _conditions(where: QueueFilter) -> list[Any]:
