@@ -67,7 +67,10 @@ class CaseStore:
         engine = _engine(url, create=create)
         try:
             _upgrade(engine)
-        except OperationalError as error:
+        except Exception as error:
+            engine.dispose()
+            if not isinstance(error, OperationalError):
+                raise
             raise ConfigError(f"store {engine.url!r}: {error.orig}; is the database there and running?") from error
         return cls(engine)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,17 +22,33 @@ def postgres() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A case store with its tables and nothing in them, to copy: to migrate takes longer than most tests."""
+    file = tmp_path_factory.mktemp("empty") / "cases.db"
+    CaseStore.open(f"sqlite:///{file}").close()
+    return file
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where no store is yet: a file, or a schema of its own in the one PostgreSQL."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'cases.db'}"
     server = request.getfixturevalue("postgres")
+    schema = f"t{uuid.uuid4().hex}"
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    name = f"t{abs(hash(request.node.nodeid)):x}"
     with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(f"CREATE SCHEMA {schema}"))
     engine.dispose()
-    return server.rsplit("/", 1)[0] + f"/{name}"
+    return f"{server}?options=-csearch_path%3D{schema}"
+
+
+@pytest.fixture
+def store_url(new_url: str, empty_sqlite: Path, tmp_path: Path) -> str:
+    if new_url.startswith("sqlite"):
+        shutil.copy(empty_sqlite, tmp_path / "cases.db")
+    return new_url
 
 
 @pytest.fixture
