@@ -1,4 +1,4 @@
-"""How hard the generated world is: capped components must fail on it, a good finder with an oracle's score must not.
+"""How hard the generated world is: capped components must fail on it, the finder with an oracle's score must not.
 
 Between the two lies what a finder and a model can earn. A world where components do well has islands instead of
 rings; one where even the oracle fails has rings that leave no trace. Recall is the share of true rings, victims
@@ -9,133 +9,107 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
+import pyarrow as pa
 import yaml
-from graspologic_native import leiden
 from results_io import RESULTS, merge_rows
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
+from graphs.datasets.rhythm import DAY
 from graphs.datasets.world import WorldSpec, make_world
+from graphs.events import EventLog
+from graphs.ingest import ingest
+from graphs.rings.finders import Communities, Components, Finder
+from graphs.rings.run import lay_ground
+from graphs.rings.suspicion import NO_SCORES, ScoreTable
+from graphs.schema import DataSchema
 
-CAP = 20
-HUB = 60
-RESOLUTION = 0.06
-SUSPECT, OTHERS = 0.95, 0.03
+CONFIGS = Path(__file__).parents[1] / "configs"
+EVERY_DAYS = 45
+"""A finder looks back over its window so often; a ring counts as found once it was."""
 
-Groups = list[frozenset[str]]
+Users = frozenset[str]
 
 
 @dataclass(frozen=True)
 class World:
-    """A world as a finder sees it, and its rings.
+    """A world as a finder sees it (`log`, read from `start` µs UTC on for `days`), its rings and their `members`, and
+    who and what is fraud (`oracle`)."""
 
-    `uses` has one row per distinct (user, kind, thing): who used which device, card, address or ip; `transfers` one
-    per (sender, receiver) with their count; `rings` the members of each by id, `suspects` all of them and the lone
-    thieves.
-    """
-
-    uses: pd.DataFrame
-    transfers: pd.DataFrame
+    log: EventLog
+    start: int
+    days: int
     rings: pd.DataFrame
-    members: dict[str, frozenset[str]]
-    suspects: frozenset[str]
+    members: Mapping[str, Users]
+    oracle: ScoreTable
+
+    @property
+    def moments(self) -> range:
+        return range(self.start + EVERY_DAYS * DAY, self.start + self.days * DAY + 1, EVERY_DAYS * DAY)
 
 
-def read_world(folder: Path) -> World:
-    tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in ("payments", "logins", "card_links")}
-    columns = {"payments": ("device", "card", "address"), "logins": ("device", "ip"), "card_links": ("device", "card")}
-    uses = [
-        tables[table][["user_id", f"{kind}_id"]].set_axis(["user", "thing"], axis=1).assign(kind=kind)
-        for table, kinds in columns.items()
-        for kind in kinds
-    ]
-    sent = pd.read_parquet(folder / "transfers.parquet").groupby(["sender_id", "receiver_id"]).size()
-    truth = pd.read_parquet(folder / "truth" / "members.parquet")
-    users = truth[(truth.entity_type == "user") & (truth.role != "victim")]
-    lone = pd.read_parquet(folder / "truth" / "payments.parquet")
-    lone = tables["payments"].set_index("payment_id").user_id.reindex(lone.event_id[lone.part == "stolen_card"])
+def read_world(folder: Path, spec: WorldSpec) -> World:
+    truth = {name: pd.read_parquet(folder / "truth" / f"{name}.parquet") for name in ("rings", "members", "payments")}
+    people = truth["members"].query("entity_type == 'user' and role != 'victim'")
+    fraud = truth["payments"].query("is_fraud")[["event_type", "event_id"]].assign(score=0.95)
+    accounts = pd.DataFrame({"id": people.entity_id, "score": 0.95})
     return World(
-        pd.concat(uses).dropna().drop_duplicates(),
-        sent.rename("count").reset_index(),
-        pd.read_parquet(folder / "truth" / "rings.parquet"),
-        {ring: frozenset(ids) for ring, ids in users.groupby("ring_id").entity_id},
-        frozenset(users.entity_id) | frozenset(lone),
+        ingest(DataSchema.from_config(settings("data", "world") | {"root": str(folder)})).log,
+        spec.start_time,
+        spec.days,
+        truth["rings"],
+        {ring: frozenset(ids) for ring, ids in people.groupby("ring_id").entity_id},
+        ScoreTable("oracle", *(pa.Table.from_pandas(table, preserve_index=False) for table in (fraud, accounts))),
     )
 
 
-def capped_components(world: World) -> Groups:
-    """Connected components over devices and cards of 2 to `CAP` users."""
-    uses = world.uses[world.uses.kind.isin(["device", "card"])]
-    uses = uses[uses.groupby("thing").user.transform("size").between(2, CAP)]
-    users, things = pd.factorize(uses.user), pd.factorize(uses.thing)
-    size = len(users[1]) + len(things[1])
-    pairs = coo_matrix((np.ones(len(uses)), (users[0], len(users[1]) + things[0])), shape=(size, size))
-    component = connected_components(pairs)[1][: len(users[1])]
-    return [frozenset(group) for group in pd.Series(users[1]).groupby(component).agg(list)]
+def groups_found(world: World, finder: Finder, scores: ScoreTable, *, seed: int) -> list[Users]:
+    """Every group of two or more that a finder sees at any of the world's moments, whatever it thinks of it."""
+    found = []
+    for moment in world.moments:
+        ground = lay_ground(world.log, finder, scores, as_of=moment)
+        groups, _ = finder.groups(ground, seed=seed)
+        keys = ground.window.log.entity_ids[ground.parties.actor].take(pa.array(groups.actor)).to_pylist()
+        bounds = groups.offsets.tolist()
+        found += [frozenset(keys[low:high]) for low, high in pairwise(bounds)]
+    return found
 
 
-def communities(world: World, score: pd.Series, *, seed: int) -> Groups:
-    """Leiden communities of suspicious users over what they share, and over money that they send each other.
-
-    `score` is P(fraud) by user. Two users of a thing are tied by the suspicion of its users, shrunk to the mean of
-    all, over log2(1 + how many they are); cut off are members whose own score is low.
-    """
-    uses = world.uses.assign(s=world.uses.user.map(score).fillna(OTHERS))
-    things = uses.groupby("thing").s.agg(["size", "sum"])
-    things = things[things["size"].between(2, HUB)]
-    weight = (things["sum"] + 2 * OTHERS) / (things["size"] + 2) / np.log2(1 + things["size"])
-    uses = uses[uses.thing.isin(things.index) & (uses.s > 0.2)]
-    pairs = uses.merge(uses, on="thing")
-    pairs = pairs[pairs.user_x < pairs.user_y]
-    tie = weight.reindex(pairs.thing).to_numpy() * np.sqrt(pairs.s_x * pairs.s_y)
-    sent = world.transfers
-    both = np.sqrt(sent.sender_id.map(score).fillna(OTHERS) * sent.receiver_id.map(score).fillna(OTHERS))
-    money = pd.DataFrame({"a": sent.sender_id, "b": sent.receiver_id, "w": 0.5 * both * (1 - 0.5 ** sent["count"])})
-    links = pd.concat([pd.DataFrame({"a": pairs.user_x, "b": pairs.user_y, "w": tie}), money[both > 0.2]])
-    low, high = np.minimum(links.a, links.b), np.maximum(links.a, links.b)
-    links = links.w.groupby([low, high]).sum()
-    edges = [(a, b, float(w)) for (a, b), w in links.items()]
-    found = leiden(edges, resolution=RESOLUTION, use_modularity=False, iterations=3, seed=seed)[1]
-    groups = pd.Series(found)
-    return [frozenset(group) for group in groups.index.to_series().groupby(groups.to_numpy()).agg(list)]
-
-
-def oracle(world: World) -> pd.Series:
-    return pd.Series(SUSPECT, index=sorted(world.suspects))
-
-
-def jaccards(world: World, found: Groups) -> pd.Series:
-    """The best Jaccard index of every ring with any found group of two or more."""
-    home: dict[str, list[frozenset[str]]] = {}
+def jaccards(members: Mapping[str, Users], found: Iterable[Users]) -> dict[str, float]:
+    """The best Jaccard index of every ring with any found group."""
+    home: dict[str, list[Users]] = {}
     for group in found:
-        for user in group if len(group) > 1 else ():
+        for user in group:
             home.setdefault(user, []).append(group)
-    best = {
+    return {
         ring: max((len(users & g) / len(users | g) for user in users for g in home.get(user, ())), default=0.0)
-        for ring, users in world.members.items()
+        for ring, users in members.items()
     }
-    return pd.Series(best).reindex(world.rings.ring_id)
 
 
 def recalls(world: World, *, seed: int) -> pd.DataFrame:
     """Share of rings found by each finder: one row per archetype, and "all"."""
-    found = {
-        "components": jaccards(world, capped_components(world)),
-        "oracle": jaccards(world, communities(world, oracle(world), seed=seed)),
+    finder, baseline = Communities(**settings("finder", "communities")), Components(**settings("finder", "components"))
+    best = {
+        "components": jaccards(world.members, groups_found(world, baseline, NO_SCORES, seed=seed)),
+        "oracle": jaccards(world.members, groups_found(world, finder, world.oracle, seed=seed)),
     }
-    hits = pd.DataFrame(found).ge(0.5).assign(archetype=world.rings.archetype.to_numpy())
+    hits = pd.DataFrame(best).reindex(world.rings.ring_id).ge(0.5).assign(archetype=world.rings.archetype.to_numpy())
     return pd.concat([hits.groupby("archetype").mean(), hits.drop(columns="archetype").mean().to_frame("all").T])
 
 
-def spec_of(name: str) -> WorldSpec:
-    values = yaml.safe_load((Path(__file__).parents[1] / "configs" / "world" / f"{name}.yaml").read_text())
-    del values["_target_"]
-    return WorldSpec(**values)
+def settings(group: str, name: str) -> dict[str, Any]:
+    values = yaml.safe_load((CONFIGS / group / f"{name}.yaml").read_text())
+    return {key: value for key, value in values.items() if key != "_target_"}
+
+
+def spec_of(name: str, **changes: Any) -> WorldSpec:
+    return replace(WorldSpec(**settings("world", name)), **changes)
 
 
 def main() -> None:
@@ -149,13 +123,13 @@ def main() -> None:
     for dial in options.dials:
         tables = []
         for seed in options.seeds:
+            spec = spec_of(options.world, seed=seed, evasion=dial, evasion_of={})
             with tempfile.TemporaryDirectory() as folder:
-                spec = replace(spec_of(options.world), seed=seed, evasion=dial, evasion_of={})
                 make_world(spec, Path(folder) / "world")
-                tables.append(recalls(read_world(Path(folder) / "world"), seed=seed))
+                tables.append(recalls(read_world(Path(folder) / "world", spec), seed=seed))
         together = pd.concat(tables).groupby(level=0)
         mean, spread = together.mean(), together.std(ddof=0)
-        print(f"dial {dial}\n{mean.round(2).to_string()}")
+        print(f"dial {dial}\n{mean.round(2).to_string()}", flush=True)
         rows += [
             {
                 "dataset": f"world={options.world} evasion={dial}",

@@ -119,7 +119,7 @@ def fan_out(gang: Gang) -> Script:
     """A few large hits reach the organiser, who scatters each in small sums over the mules, who spend them."""
     victims = gang.victims(4, 8)
     users, hits = gang.plan.users, len(victims)
-    times, amount = gang.times(hits, spare_days=2), gang.loot(hits) * 2
+    times, amount = gang.times(hits, spare_days=2), gang.loot(hits) * 1.5
     phone = gang.stage.population.phone_at(victims, times)
     caught = gang.send(victims, users[:1].repeat(hits), times, amount=amount, devices=phone, part="layering")
     hit, mule = np.nonzero(gang.rng.random((hits, gang.size - 1)) < 0.8)
@@ -142,16 +142,20 @@ def bust_out(gang: Gang) -> Script:
     """Accounts set up together behave well for weeks, then all spend to the limit within days."""
     shared = gang.stage.new_cards(int(gang.cell.max()) + 1)
     set_up = _open_accounts(gang, shared[gang.cell], within_days=4)
+    stolen, victims = gang.bought_cards(gang.size, stolen=0.3)
     who = gang.rota(gang.size * 7)
     times = gang.times(len(who), last_days=5 * gang.evasion.stretch, spare_days=0)
-    cards = np.where(gang.rng.random(len(who)) < 0.25, shared[gang.cell[who]], gang.own_cards(who, times))
+    pick = gang.rng.random(len(who))
+    cards = np.where(pick < 0.25, shared[gang.cell[who]], gang.own_cards(who, times))
+    cards = np.where(pick > 0.8, gang.draw_card(stolen, who), cards)
     spree = gang.buy(who, times, cards=cards, factor=1.5, part="bust_out")
-    return gang.script(payments=spree, logins=_sign_in(gang, set_up), links=set_up)
+    return gang.script(payments=spree, logins=_sign_in(gang, set_up), links=set_up, victims=victims)
 
 
 def synthetic_identities(gang: Gang) -> Script:
     """Invented people at shared addresses build a history with small payments and money in circles, then spend."""
     fresh, users = gang.stage.new_cards(gang.size), gang.plan.users
+    stolen, victims = gang.bought_cards(gang.size, stolen=0.3)
     opened = _open_accounts(gang, fresh, within_days=10)
     who = gang.rota(gang.size * 3)
     small = gang.buy(who, gang.times(len(who)), cards=fresh[who], factor=0.6, part="build_up", fraud=False)
@@ -168,10 +172,16 @@ def synthetic_identities(gang: Gang) -> Script:
     )
     spender = gang.rota(gang.size * 5)
     times = gang.times(len(spender), last_days=12 * gang.evasion.stretch, spare_days=0)
-    cards = fresh[np.where(gang.rng.random(len(spender)) < 0.15, gang.mates(spender), spender)]
+    pick = gang.rng.random(len(spender))
+    cards = fresh[np.where(pick < 0.15, gang.mates(spender), spender)]
+    cards = np.where(pick > 0.85, gang.draw_card(stolen, spender), cards)
     spree = gang.buy(spender, times, cards=cards, factor=1.4, part="bust_out")
     return gang.script(
-        payments=concat(Payments, [small, spree]), transfers=circle, logins=_sign_in(gang, opened), links=opened
+        payments=concat(Payments, [small, spree]),
+        transfers=circle,
+        logins=_sign_in(gang, opened),
+        links=opened,
+        victims=victims,
     )
 
 
@@ -234,10 +244,10 @@ ARCHETYPES = {
     "card_testing_pool": Archetype(card_testing_pool, (3, 8), (6, 25), devices=0.5),
     "refund_ring": Archetype(refund_ring, (4, 9), (20, 50), own_phone=0.3, recruited=0.3),
     "collusive_merchant": Archetype(collusive_merchant, (4, 10), (20, 60), own_phone=0.45, recruited=0.4),
-    "mule_chain": Archetype(mule_chain, (3, 8), (10, 40), own_phone=0.55, recruited=0.6),
+    "mule_chain": Archetype(mule_chain, (3, 8), (10, 40), own_phone=0.55, recruited=0.8),
     "fan_in": Archetype(fan_in, (5, 12), (8, 30), own_phone=0.6, recruited=0.5),
     "fan_out": Archetype(fan_out, (5, 12), (8, 30), own_phone=0.6, recruited=0.5),
-    "bust_out": Archetype(bust_out, (3, 8), (40, 80), own_phone=0.4),
+    "bust_out": Archetype(bust_out, (3, 8), (40, 80), own_phone=0.4, recruited=0.3),
     "takeover_burst": Archetype(takeover_burst, (3, 6), (4, 12), devices=0.5, own_phone=0.5, recruited=0.4),
     "synthetic_identities": Archetype(synthetic_identities, (5, 12), (60, 90), own_phone=0.4),
 }

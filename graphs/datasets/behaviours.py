@@ -174,9 +174,13 @@ def transfers_between(rng: np.random.Generator, population: Population, payments
 
 
 def send_amounts(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Amounts that people send each other, half of them round: (count,) float64."""
-    amount = rng.lognormal(3.7, 1.1, count) + 1
-    return np.where(rng.random(count) < 0.5, np.ceil(amount / 5) * 5, np.round(amount, 2))
+    """Amounts that people send each other: (count,) float64."""
+    return round_sums(rng, rng.lognormal(3.7, 1.1, count) + 1)
+
+
+def round_sums(rng: np.random.Generator, amount: np.ndarray) -> np.ndarray:
+    """Amounts as people type them, half of them in fives, the others to the cent: (rows,) float64."""
+    return np.where(rng.random(len(amount)) < 0.5, np.maximum(np.round(amount / 5), 1) * 5, np.round(amount, 2))
 
 
 def logins_of(rng: np.random.Generator, payments: Payments, transfers: Transfers) -> Logins:
@@ -244,7 +248,7 @@ def choose_devices(
         (0.14, 0.27, population.home_device[users], True),
         (0.27, 0.42, population.work_device[users], at_work),
         (0.42, 0.50, population.kiosk[users], True),
-        (0.50, 0.503, population.phone_at(friend, times), True),
+        (0.50, 0.508, population.phone_at(friend, times), True),
     ):
         device = np.where((pick >= low) & (pick < high) & (other >= 0) & allowed, other, device)
     return device.astype(np.int32)

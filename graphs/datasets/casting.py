@@ -12,7 +12,7 @@ from graphs.datasets.rhythm import DAY, HOUR
 from graphs.datasets.spec import WorldSpec
 from graphs.datasets.staging import EVASION, Plan, Script, Stage
 
-_SOLD_PHONES = 0.2
+_SOLD_PHONES = 0.33
 _FOREVER = np.iinfo(np.int64).max
 
 
@@ -64,7 +64,7 @@ def plan_look_alikes(stage: Stage, spec: WorldSpec) -> list[Plan]:
 
 
 def sell_ring_phones(stage: Stage, scripts: list[Script]) -> Population:
-    """A fifth of the rings' own devices end as second-hand phones of honest people, who then look connected."""
+    """A third of the rings' own devices end as second-hand phones of honest people, who then look connected."""
     population, rng = stage.population, stage.rng
     tools = concat(Members, [script.members for script in scripts])
     own = (tools.entity_type == ENTITY_TYPES.index("device")) & (tools.code >= population.device_count)

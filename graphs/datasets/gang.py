@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from graphs.datasets.behaviours import choose_cards, send_amounts, shop
+from graphs.datasets.behaviours import choose_cards, round_sums, send_amounts, shop
 from graphs.datasets.frames import (
     ENTITY_TYPES,
     PARTS,
@@ -183,15 +183,15 @@ class Gang:
             sender=sender,
             receiver=receiver,
             device=devices,
-            amount=np.round(amount, 2),
+            amount=round_sums(self.rng, amount),
             fraud=fraud,
             ring=self.plan.owner,
             part=PARTS.index(part),
         )
 
     def loot(self, count: int) -> np.ndarray:
-        """What a victim is brought to send: (count,) float64, larger than among friends but not beyond them."""
-        return send_amounts(self.rng, count) * self.rng.uniform(1, 3, count) + 10
+        """What a victim is brought to send: (count,) float64, larger than most sums among friends but not than all."""
+        return send_amounts(self.rng, count) * self.rng.uniform(1, 2.5, count)
 
     def fences(self, users: np.ndarray) -> np.ndarray:
         """Where stolen money is spent: at shops whose goods sell on, or wherever anybody shops: (events,) int32."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graphs.datasets.behaviours import send_amounts, shop
+from graphs.datasets.behaviours import round_sums, send_amounts, shop
 from graphs.datasets.frames import PARTS, CardLinks, Members, Payments, Transfers, concat, frame
 from graphs.datasets.population import CATEGORIES
 from graphs.datasets.rhythm import HOUR
@@ -64,7 +64,7 @@ class Circle:
         )
 
     def send(self, sender: np.ndarray, receiver: np.ndarray, times: np.ndarray) -> Transfers:
-        amount = send_amounts(self.rng, len(times)) * self.rng.uniform(1, 3, len(times))
+        amount = send_amounts(self.rng, len(times)) * self.rng.uniform(1, 2.5, len(times))
         phone = self.stage.population.phone_at(sender, times)
         return frame(
             Transfers,
@@ -72,7 +72,7 @@ class Circle:
             sender=sender,
             receiver=receiver,
             device=phone,
-            amount=np.round(amount, 2),
+            amount=round_sums(self.rng, amount),
             fraud=False,
             group=self.plan.owner,
             part=_LOOK_ALIKE,

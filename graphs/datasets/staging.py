@@ -33,12 +33,12 @@ class Evasion:
     """How hard a ring hides.
 
     camouflage: everyday payments of its accounts, as a multiple of the average person's; rotation: how many times as
-    many devices and cards it goes through; public: share of its events on a kiosk or workplace device of strangers, and
-    of its parcels to public lockers; friends: share of its events on the phone of an honest friend; nat: share of its
-    devices that log in through a carrier's address instead of one place; popular: share of its purchases where anybody
-    shops instead of where goods turn into money; aged_days: mean age of accounts before the ring uses them; rooted:
-    share of its accounts that come with a real holder's family, colleagues and kiosk; stretch: life span and pauses; cell: most members that share tools directly (splits a ring below size gates); bridge: share
-    of events on a tool of another ring.
+    many devices and cards it goes through; public: share of its events on a kiosk or workplace device of strangers;
+    friends: share of its events on the phone of an honest friend; nat: share of its devices that log in through a
+    carrier's address instead of one place; popular: share of its purchases where anybody shops instead of where goods
+    turn into money; aged_days: mean age of accounts before the ring uses them; rooted: share of its accounts that come
+    with a real holder's family, colleagues and kiosk; stretch: life span and pauses; cell: most members that share
+    tools directly (splits a ring below size gates); bridge: share of events on a tool of another ring.
     """
 
     camouflage: float
@@ -54,17 +54,17 @@ class Evasion:
     bridge: float
 
 
-_SECOND_HAND = 0.3
+_SECOND_HAND = 0.7
 """Chance that a phone of a scheme is one that somebody gave up before."""
 
 EVASION = tuple(
     Evasion(*row)
     for row in (
         # camouflage, rotation, public, friends, nat, popular, aged, rooted, stretch, cell, bridge
-        (0.08, 1.0, 0.005, 0.002, 0.1, 0.35, 6, 0.1, 1.0, 99, 0.0),
-        (0.3, 1.0, 0.015, 0.004, 0.2, 0.5, 15, 0.25, 1.0, 99, 0.0),
-        (0.8, 1.4, 0.04, 0.008, 0.4, 0.55, 30, 0.5, 1.2, 8, 0.002),
-        (1.0, 1.8, 0.08, 0.012, 0.6, 0.65, 90, 0.75, 1.6, 6, 0.01),
+        (0.08, 1.0, 0.01, 0.006, 0.1, 0.35, 6, 0.4, 1.0, 99, 0.0),
+        (0.3, 1.0, 0.02, 0.01, 0.2, 0.5, 15, 0.6, 1.0, 99, 0.0),
+        (0.8, 1.4, 0.04, 0.012, 0.4, 0.55, 30, 0.7, 1.2, 8, 0.002),
+        (1.0, 1.8, 0.08, 0.015, 0.6, 0.65, 90, 0.8, 1.6, 6, 0.01),
         (1.2, 2.4, 0.14, 0.02, 0.8, 0.75, 180, 0.9, 2.0, 5, 0.02),
     )
 )
