@@ -21,6 +21,7 @@ VERBS = {
     "similar": ("similar_embeddings", "who is most like this one, by published vectors"),
     "compare": ("compare_embeddings", "do two exports of vectors say the same"),
     "feast": ("feature_repository", "generate a Feast feature repository over published vectors"),
+    "downstream": ("downstream", "prove what a run's vectors add to boosted trees"),
     "sweep": ("sweep", "search hyper-parameters with Optuna"),
 }
 """Verb to (its config and script, what it does)."""

@@ -8,7 +8,7 @@ when the whole interval of every one of these differences lies above zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,6 +25,11 @@ TITLES = {
     "temporal_sage": "Ringtrace, causal GraphSAGE",
     "hetero_sage": "GraphSAGE on a static graph",
     "lightgbm_embeddings": "LightGBM with our embeddings",
+    "lightgbm_score": "LightGBM with aggregates and our score",
+    "xgboost_embeddings": "XGBoost with our embeddings",
+    "xgboost_score": "XGBoost with aggregates and our score",
+    "xgboost_aggregates": "XGBoost with aggregates",
+    "xgboost_raw": "XGBoost on raw columns",
     "lightgbm_aggregates": "LightGBM with aggregates",
     "lightgbm_raw": "LightGBM on raw columns",
     "no_edges": "the same network without edges",
@@ -33,7 +38,14 @@ TITLES = {
 }
 """How the known models are called in tables and in the verdict; any other goes by its own name."""
 
-USES_THE_GRAPH = ("hetero_sage", "lightgbm_embeddings")
+USES_THE_GRAPH = (
+    "temporal_sage",
+    "hetero_sage",
+    "lightgbm_embeddings",
+    "lightgbm_score",
+    "xgboost_embeddings",
+    "xgboost_score",
+)
 """Comparisons that stand beside the model but are no floors, because they rest on the graph themselves."""
 
 CONTROLS = ("no_edges", "shuffled_edges")
@@ -156,6 +168,14 @@ class Curves:
     budgets: np.ndarray
     recall_at: Mapping[str, np.ndarray]
     reliability: CalibrationBins | Undefined
+
+    def only(self, models: Collection[str]) -> Curves:
+        """The curves of these models: many lines say less than few."""
+        drawn, caught = (
+            {name: curve for name, curve in curves.items() if name in models}
+            for curves in (self.precision_recall, self.recall_at)
+        )
+        return Curves(drawn, self.budgets, caught, self.reliability)
 
 
 @dataclass(frozen=True)

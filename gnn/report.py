@@ -39,6 +39,8 @@ PALETTE = {
     "class_rate": "s5",
     "lightgbm_embeddings": "s6",
     "hetero_sage": "s7",
+    "temporal_sage": "s3",
+    "lightgbm_score": "s6",
 }
 """A colour class per known model, the same in every report; others share the last."""
 
@@ -52,9 +54,14 @@ def write_report(
     facts: Mapping[str, Any] | None = None,
     validation: ValidationReport | None = None,
     config: str | None = None,
+    badges: Mapping[str, str] = OUTCOMES,
+    importance: Mapping[str, float] | None = None,
 ) -> None:
     """Write `render_report` to `path`, under a temporary name first so that no half page is ever seen."""
-    page = render_report(evaluation, title=title, history=history, facts=facts, validation=validation, config=config)
+    page = render_report(
+        evaluation, title=title, history=history, facts=facts, validation=validation, config=config, badges=badges,
+        importance=importance,
+    )  # fmt: skip
     partial = path.with_name(path.name + ".partial")
     partial.write_text(page, encoding="utf-8")
     partial.replace(path)
@@ -68,12 +75,14 @@ def render_report(
     facts: Mapping[str, Any] | None = None,
     validation: ValidationReport | None = None,
     config: str | None = None,
+    badges: Mapping[str, str] = OUTCOMES,
+    importance: Mapping[str, float] | None = None,
 ) -> str:
     """The page as text.
 
     `history` are the epochs ({"epoch", "loss", "valid_ap", …}), `facts` what a repeat of the run needs (nested mappings
-    are fine), `validation` what ingest found, `config` the resolved configuration as YAML. What is left out leaves its
-    section out.
+    are fine), `validation` what ingest found, `config` the resolved configuration as YAML, `importance` the share of
+    each group of columns. What is left out leaves its section out. `badges` are the few words of each outcome.
     """
     environment = Environment(
         loader=PackageLoader("gnn", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -83,7 +92,7 @@ def render_report(
     return environment.get_template("report.html").render(
         title=title,
         outcome=evaluation.outcome,
-        badge=OUTCOMES[evaluation.outcome],
+        badge=badges[evaluation.outcome],
         verdict=evaluation.verdict,
         lines=_headlines(evaluation),
         period=_period(evaluation),
@@ -95,6 +104,7 @@ def render_report(
         figures=_figures(evaluation),
         training=_training(history),
         weeks=evaluation.by_week,
+        importance=importance,
         groups=_groups(evaluation.by_new_entity),
         floor_title=TITLES.get(evaluation.best_floor or "", evaluation.best_floor or "floor"),
         facts=_flat(facts or {}),

@@ -30,6 +30,7 @@ def test_every_verb_and_every_option_of_its_groups_fits(verb, choice, tmp_path):
     only_the_user_knows = {
         "evaluate": f"run={tmp_path}",
         "score": f"bundle={tmp_path}",
+        "downstream": f"run={tmp_path}",
         "export_embeddings": f"bundle={tmp_path}",
         "feature_repository": f"store={tmp_path}",
         "similar_embeddings": f"store={tmp_path} id=u1",

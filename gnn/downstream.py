@@ -1,0 +1,352 @@
+"""The proof for the downstream modeller: what our vectors and scores add to boosted trees on his own columns.
+
+The same learner on the same forward split, with and without point-in-time aggregates, with and without vectors and
+score. Training rows carry what networks said that never saw their labels (gnn/crossfit.py). The line is drawn from two
+comparisons: the trees with aggregates alone, and the network alone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from gnn.boosting import LEARNERS, Rows, Trees
+from gnn.bundle import EVENTS, Bundle
+from gnn.crossfit import CrossFitSpec, CrossFitted, Networks, Spoken, cross_fit
+from gnn.embedding_table import CLOCK, EMBEDDING, column_names
+from gnn.evaluation import Evaluation, EvaluationSpec, ScoredRows, evaluate, short, signed
+from gnn.metrics import Interval, Undefined
+from gnn.report import write_report
+from gnn.workbench import TreeRows, Workbench
+from graphs.errors import ConfigError, NotFoundError
+from graphs.ingest import ingest
+from graphs.schema import DataSchema
+from graphs.signatures import check_config
+
+log = logging.getLogger(__name__)
+
+VALID_SHARE = 0.2
+"""The last of the rows that trees are grown on choose how many rounds, before they are grown again on all."""
+
+VARIANTS: Mapping[str, tuple[str, ...]] = {
+    "raw": ("raw",),
+    "aggregates": ("raw", "aggregates"),
+    "score": ("raw", "aggregates", "score"),
+    "embeddings": ("raw", "aggregates", "embedding", "score"),
+}
+"""What a learner is given, by variant; the last is what is judged."""
+
+GROUPS = {
+    "raw": "own columns",
+    "aggregates": "point-in-time aggregates",
+    "embedding": "embedding",
+    "score": "score of the network",
+}
+"""What a report calls the groups of columns."""
+
+DRAWN = ("embeddings", "aggregates", "raw")
+"""Variants of the first learner whose curves a report shows, beside the network alone."""
+
+BADGES = {
+    "adds": "The embeddings add",
+    "nothing": "No gain from the embeddings",
+    "short": "Below what was there",
+    "none": "No verdict",
+}
+
+
+@dataclass(frozen=True)
+class DownstreamSpec:
+    """Which `learners` ("lightgbm", "xgboost"; the first is judged), and how rows are cross-fitted."""
+
+    learners: tuple[str, ...] = ("lightgbm", "xgboost")
+    crossfit: CrossFitSpec = field(default_factory=CrossFitSpec)
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.learners if name not in LEARNERS]
+        if unknown or not self.learners:
+            known = ", ".join(LEARNERS)
+            raise ConfigError(f"learners: got {', '.join(unknown) or 'none'}, expected some of {known}")
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """One task's rows for trees, known ones and test ones in order of time.
+
+    `raw` and `full` hold all known rows, without and with aggregates; `said` what networks said of those of them that
+    they had not learnt from, and of the test rows.
+    """
+
+    raw: TreeRows
+    full: TreeRows
+    said: CrossFitted
+
+    @classmethod
+    def of(cls, bench: Workbench, task: str, said: CrossFitted) -> Stacked:
+        """Lay out the rows of the judged phase."""
+        raw, full = (bench.tree_rows(task, bench.judged, aggregates=aggregates) for aggregates in (False, True))
+        return cls(raw, full, said)
+
+    def rows(self, variant: str) -> tuple[Rows, np.ndarray]:
+        """The rows that a variant is grown on, and the columns of the test rows.
+
+        Without vectors and scores all known rows; with them only those that have some. Rows all networks learnt from
+        could be kept with missing values, but they were seen under fresher labels, and trees notice.
+        """
+        wanted = [group for group in VARIANTS[variant] if group in ("embedding", "score")]
+        if not wanted:
+            table = self.full if "aggregates" in VARIANTS[variant] else self.raw
+            return Rows(table.fit_x, table.fit_y), table.judge_x
+        known, test = ([_columns(said, group) for group in wanted] for said in (self.said.known, self.said.test))
+        tabular = self.said.tabular
+        return Rows(np.hstack([tabular.fit_x, *known]), tabular.fit_y), np.hstack([self.full.judge_x, *test])
+
+    def names(self, variant: str) -> list[tuple[str, str]]:
+        """(group, name) of every column of a variant."""
+        groups = VARIANTS[variant]
+        table = self.full if "aggregates" in groups else self.raw
+        named = [("raw" if name in self.raw.names else "aggregates", name) for name in table.names]
+        if "embedding" in groups:
+            named += [("embedding", name) for name in column_names(self.said.test.vectors.shape[1])]
+        return named + ([("score", "score")] if "score" in groups else [])
+
+    def categorical(self, variant: str) -> tuple[int, ...]:
+        """Places of the columns whose numbers are codes without an order."""
+        return (self.full if "aggregates" in VARIANTS[variant] else self.raw).categorical
+
+
+def _columns(said: Spoken, group: str) -> np.ndarray:
+    return said.vectors if group == "embedding" else said.logits[:, None]
+
+
+def grow(stacked: Stacked, learner: str, variant: str, *, seed: int, threads: int = 1) -> Trees | Undefined:
+    """One learner on one variant of the known rows: rounds chosen on the last of them, then grown on all."""
+    known, _ = stacked.rows(variant)
+    last = len(known) - max(1, round(VALID_SHARE * len(known)))
+    return LEARNERS[learner](
+        Rows(known.x[:last], known.y[:last]),
+        Rows(known.x[last:], known.y[last:]),
+        seed=seed,
+        categorical=stacked.categorical(variant),
+        refit=known,
+        threads=threads,
+    )
+
+
+def grouped_importance(trees: Trees, stacked: Stacked, variant: str, *, most: int = 20_000) -> dict[str, float]:
+    """Share of each group of columns in what moves the test rows' log-odds (mean |SHAP|, columns of a group summed
+    first, so that numbers of one vector that cancel each other count for nothing)."""
+    _, x = stacked.rows(variant)
+    taken = np.linspace(0, len(x) - 1, min(len(x), most)).round().astype(np.int64)
+    moved = trees.contributions(x[taken])
+    groups = np.array([group for group, _ in stacked.names(variant)])
+    size = {name: float(np.abs(moved[:, groups == name].sum(1)).mean()) for name in VARIANTS[variant]}
+    total = sum(size.values())
+    return {name: each / total if total else 0.0 for name, each in size.items()}
+
+
+# ---------------------------------------------------------------- judging
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The judgement of one task, what the judged trees rest on by group of columns, and how far each fold's network
+    was from the last one's space."""
+
+    judged: Evaluation
+    importance: Mapping[str, float]
+    residuals: Sequence[float]
+
+
+def prove(
+    bench: Workbench,
+    task: str,
+    stacked: Stacked,
+    network: np.ndarray,
+    spec: DownstreamSpec,
+    evaluation: EvaluationSpec,
+    *,
+    seed: int,
+    threads: int = 1,
+) -> Proof:
+    """Grow every learner on every variant and judge the first learner's last variant beside all others.
+
+    `network` (test rows,) are the probabilities of the network alone.
+    """
+    compared: dict[str, np.ndarray | Undefined] = {"temporal_sage": network}
+    importance: dict[str, float] = {}
+    for learner in spec.learners:
+        for variant in VARIANTS:
+            trees = grow(stacked, learner, variant, seed=seed, threads=threads)
+            name = f"{learner}_{variant}"
+            compared[name] = trees if isinstance(trees, Undefined) else trees.scores(stacked.rows(variant)[1])
+            if name == f"{spec.learners[0]}_embeddings" and isinstance(trees, Trees):
+                importance = grouped_importance(trees, stacked, variant)
+    model = f"{spec.learners[0]}_embeddings"
+    score = compared.pop(model)
+    if isinstance(score, Undefined):
+        raise ConfigError(f"downstream: no trees could be grown: {score.reason}")
+    times, amount = _times_and_amounts(bench, task)
+    judged = evaluate(
+        ScoredRows(times, bench.labels(task, bench.judged), score, amount), compared, evaluation, model=model
+    )
+    outcome, line = verdict(judged, learner=spec.learners[0])
+    residuals = [one.residual for one in stacked.said.alignments]
+    shown = {"temporal_sage", *(f"{spec.learners[0]}_{variant}" for variant in DRAWN)}
+    return Proof(
+        replace(judged, outcome=outcome, verdict=line, curves=judged.curves.only(shown)), importance, residuals
+    )
+
+
+def verdict(judged: Evaluation, *, learner: str) -> tuple[str, str]:
+    """(outcome, one line): "adds" when trees with vectors and score beat the same trees with aggregates by their whole
+    interval; how they stand to the network alone is said beside it."""
+    if judged.outcome == "none":
+        return "none", judged.verdict
+    floor, network = judged[f"{learner}_aggregates"], judged["temporal_sage"]
+    gain, over_network = floor.ap_gain, network.ap_gain
+    if not isinstance(gain, Interval) or not isinstance(over_network, Interval):
+        reason = gain.reason if isinstance(gain, Undefined) else "the network alone has no score"
+        return "none", f"No verdict: {reason}."
+    own = judged[judged.model]
+    level = f"{100 * judged.spec.confidence:g} % interval"
+    told = f"{signed(gain.value)} AP ({short(floor.ap)} → {short(own.ap)}), {level} {_bounds(gain)}"
+    beside = (
+        f"; against the network alone ({short(network.ap)}) {signed(over_network.value)}, {_bounds(over_network)}; "
+        "training rows were scored by networks that never saw their labels."
+    )
+    if gain.high < 0:
+        return "short", f"The embeddings make {floor.title} worse: {told}{beside}"
+    if gain.low <= 0:
+        return "nothing", f"The embeddings add nothing to {floor.title} that can be told from chance: {told}{beside}"
+    return "adds", f"The embeddings add to {floor.title}: {told}{beside}"
+
+
+def _bounds(interval: Interval) -> str:
+    return f"[{signed(interval.low)}, {signed(interval.high)}]"
+
+
+def _times_and_amounts(bench: Workbench, task: str) -> tuple[np.ndarray, np.ndarray | None]:
+    if task != EVENTS:
+        node = bench.judged.nodes[task]
+        return node.questions.as_of[node.fitted :], None
+    rows = bench.judged.judged
+    amount = bench.log.amount[rows]
+    return bench.log.event_time[rows], amount if np.isfinite(amount).any() else None
+
+
+# ---------------------------------------------------------------- the verb
+
+
+def downstream(*, run: str, proof: DownstreamSpec, output: str, task: str | None = None) -> Path:
+    """Prove on the data and split of a finished training run what its vectors add to boosted trees.
+
+    `task`: "events" or an entity type that the run was asked about (null: its first). Writes report.html, metrics.json
+    and vectors.parquet (test rows, and known rows by networks that never saw their labels) into `output`.
+    """
+    source = Path(run)
+    if not (source / "bundle" / "bundle.yaml").is_file():
+        raise NotFoundError(f"run: {source} is no finished training run: it has no bundle")
+    config = yaml.safe_load((source / "config.yaml").read_text(encoding="utf-8"))
+    trained = check_config({key: value for key, value in config.items() if key != "hydra"}).keywords  # type: ignore[attr-defined]
+    bundle, metrics = Bundle.load(source / "bundle"), json.loads((source / "metrics.json").read_text())
+    asked, seed = trained["task"], trained["seed"]
+    events = ingest(DataSchema.from_config(dict(trained["data"]))).log
+    bench = Workbench.lay_out(
+        events, trained["split"].apply(events), trained["features"], tasks=asked.nodes, ask_events=asked.events
+    )
+    names = [*([EVENTS] if asked.events else []), *(node.entity_type for node in asked.nodes)]
+    if task is not None and task not in names:
+        raise ConfigError(f"task: the run was asked about {', '.join(names)}; got {task}")
+    chosen = task or names[0]
+    said = cross_fit(
+        bench,
+        chosen,
+        Networks(bundle.members, bundle.spaces),
+        bundle.model,
+        trained["trainer"],
+        bundle.behaviour,
+        proof.crossfit,
+        seed=seed,
+        epochs=metrics["best_epoch"],
+    )
+    stacked = Stacked.of(bench, chosen, said)
+    network = bundle.calibrators[chosen](said.test.logits)
+    found = prove(
+        bench, chosen, stacked, network, proof, trained["evaluation"], seed=seed, threads=trained["trainer"].threads
+    )
+    folder = Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder, found, bundle, chosen)
+    pq.write_table(stacked_table(bench, chosen, said, bundle.version), folder / "vectors.parquet")
+    log.info("%s", found.judged.verdict)
+    return folder
+
+
+def stacked_table(bench: Workbench, task: str, said: CrossFitted, version: str) -> pa.Table:
+    """What networks said of known and test rows, ready to be joined by key to somebody's own columns.
+
+    `part` is "known" or "test", `fold` which network spoke (null: that of the run), `logit` its score.
+    """
+    events = bench.log
+    if task == EVENTS:
+        known, test = (np.flatnonzero(mask) for mask in (bench.judged.fitted, bench.judged.judged))
+        rows = np.concatenate([known[said.first :], test])
+        keys = {
+            "event_type": pa.array(events.event_types, pa.string()).take(pa.array(events.event_type[rows])),
+            "event_id": events.event_ids.take(pa.array(rows)),
+        }
+        time, label = events.event_time[rows], bench.label[rows]
+    else:
+        node = bench.judged.nodes[task]
+        rows = np.arange(said.first, len(node.label))
+        keys = {task: events.entity_ids[task].take(pa.array(node.questions.entity[rows]))}
+        time, label = node.questions.as_of[rows], node.label[rows]
+    of_known, of_test = len(said.fold), len(said.test.logits)
+    vectors = np.concatenate([said.known.vectors, said.test.vectors]).astype(np.float32)
+    fold = np.concatenate([said.fold, np.zeros(of_test, np.int64)])
+    return pa.table(
+        {
+            **keys,
+            "event_timestamp": pa.array(time, CLOCK),
+            "space_version": pa.repeat(pa.scalar(version), len(rows)),
+            "part": pa.array(["known"] * of_known + ["test"] * of_test),
+            "fold": pa.array(fold, pa.int16(), mask=np.arange(len(rows)) >= of_known),
+            "label": pa.array(label, pa.int8()),
+            "logit": pa.array(np.concatenate([said.known.logits, said.test.logits]), pa.float32()),
+            EMBEDDING: pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1]),
+        }
+    )
+
+
+def _write(folder: Path, proof: Proof, bundle: Bundle, task: str) -> None:
+    facts = {
+        "model version": bundle.version,
+        "task": task,
+        "left over when folds were turned": ", ".join(f"{each:.2f}" for each in proof.residuals),
+        **bundle.facts,
+    }
+    told = {
+        "model_version": bundle.version,
+        "task": task,
+        "importance": dict(proof.importance),
+        "fold_residuals": list(proof.residuals),
+        "evaluation": proof.judged.to_json(),
+    }
+    (folder / "metrics.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    write_report(
+        proof.judged,
+        folder / "report.html",
+        title="What the embeddings add to boosted trees",
+        facts=facts,
+        badges=BADGES,
+        importance={GROUPS[name]: share for name, share in proof.importance.items()},
+    )
