@@ -91,7 +91,8 @@ def suspect(window: Window, actors: np.ndarray, scores: ScoreTable, actor: str) 
     """Put scores and known labels on the window's events and accounts.
 
     A confirmed fraud counts 1; an event that matured clean keeps little of its score. An account is as suspicious as
-    its own score or the mean of its two worst events, whichever is more. `actors` (n,): who acted in each event.
+    its own score (see `plausible`) or the mean of its two worst events, whichever is more. `actors` (n,): who acted in
+    each event.
     """
     count = len(window.log.entity_ids[actor])
     event = _event_scores(window, scores)
@@ -100,7 +101,19 @@ def suspect(window: Window, actors: np.ndarray, scores: ScoreTable, actor: str) 
     worst = _mean_of_two_worst(actors, event, count)
     known_fraud = bool((window.label == 1).any())
     scored = scores.events is not None or scores.actors is not None or known_fraud
-    return Suspicion(event, np.maximum(np.where(np.isnan(own), PRIOR, own), worst), scored)
+    return Suspicion(event, np.maximum(np.where(np.isnan(own), PRIOR, plausible(own)), worst), scored)
+
+
+def plausible(score: np.ndarray) -> np.ndarray:
+    """Scores of accounts, brought down to what they can be if a share PRIOR of accounts is fraudulent: (accounts,).
+
+    Of calibrated scores with mean m at most a share m / s reaches s (Markov), so a score that a share q of all reach
+    or pass is at most PRIOR / q. Calibrated scores pass unchanged but for rounding; scores that call half the world
+    fraudulent keep their order and lose their certainty. NaN stays NaN.
+    """
+    known = np.sort(score[~np.isnan(score)])
+    share = 1 - np.searchsorted(known, score, side="left") / max(len(known), 1)
+    return np.minimum(score, PRIOR / np.maximum(share, 1e-12))
 
 
 def _event_scores(window: Window, scores: ScoreTable) -> np.ndarray:
