@@ -1,0 +1,123 @@
+"""What our vectors add to boosted trees, by the protocols of docs/benchmarks.md: `python benchmarks/downstream.py`.
+
+The network is trained, the known rows are cross-fitted in time, trees are grown with and without what networks said.
+Every row is a mean over seeds (and folds); rows are merged into results/downstream.json as they are done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+from quality import PROTOCOLS, Fold, Protocol
+from results_io import RESULTS, merge_rows
+from scipy.special import expit
+
+from gnn.crossfit import CrossFitSpec, Networks, cross_fit
+from gnn.downstream import Stacked, grow
+from gnn.metrics import Metric, Undefined
+from gnn.temporal_sage import SageSpec
+from gnn.trainer import TrainerSpec
+from graphs.config import compose
+from graphs.signatures import check_config
+
+log = logging.getLogger("downstream")
+
+KEY = ("dataset", "protocol", "model")
+GROWN = (
+    ("lightgbm", "aggregates"),
+    ("lightgbm", "score"),
+    ("lightgbm", "embeddings"),
+    ("xgboost", "aggregates"),
+    ("xgboost", "embeddings"),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--only", default="sffsd/forward,world,p2p,fdh", help="dataset or dataset/protocol, with commas"
+    )
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--world", help="folder of the generated world (default: data/world)")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    logging.getLogger("gnn.trainer").setLevel(logging.WARNING)
+    wanted = arguments.only.split(",")
+    for protocol in PROTOCOLS:
+        if {protocol.dataset, f"{protocol.dataset}/{protocol.name}"} & set(wanted):
+            if protocol.dataset == "world" and arguments.world:
+                overrides = [f"experiment={protocol.experiment}", f"data.root={arguments.world}"]
+                protocol.__dict__["specs"] = check_config(compose("train", overrides)).keywords
+            rows = _rows(protocol, [int(seed) for seed in arguments.seeds.split(",")])
+            merge_rows(RESULTS / "downstream.json", rows, KEY)
+
+
+def _rows(protocol: Protocol, seeds: list[int]) -> list[dict[str, Any]]:
+    """A row per model: mean over folds for each seed, then mean and standard deviation over seeds."""
+    found: dict[str, dict[str, list[list[float]]]] = defaultdict(lambda: defaultdict(list))
+    began = time.perf_counter()
+    for seed in seeds:
+        of_seed: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        for fold in protocol.folds():
+            for model, metrics in _judged(protocol, fold, seed).items():
+                for name, value in metrics.items():
+                    if not isinstance(value, Undefined):
+                        of_seed[model][name].append(value)
+            log.info(
+                "%s/%s seed %d: AP %s", protocol.dataset, protocol.name, seed,
+                {model: round(float(np.mean(each["ap"])), 4) for model, each in of_seed.items()},
+            )  # fmt: skip
+        for model, metrics in of_seed.items():
+            for name, values in metrics.items():
+                found[model][name].append(values)
+    seconds = round((time.perf_counter() - began) / len(seeds), 1)
+    rows = []
+    for model, metrics in found.items():
+        means = {name: [float(np.mean(values)) for values in by_seed] for name, by_seed in metrics.items()}
+        rows.append(
+            {
+                "dataset": protocol.dataset,
+                "protocol": protocol.name,
+                "model": model,
+                **{name: round(float(np.mean(values)), 4) for name, values in means.items()},
+                "seeds": seeds,
+                "std": {name: round(float(np.std(values)), 4) for name, values in means.items()},
+                "seconds_a_seed": seconds,
+            }
+        )
+    return rows
+
+
+def _judged(protocol: Protocol, fold: Fold, seed: int) -> dict[str, dict[str, Metric]]:
+    """Metrics of the network alone and of every tree model on the fold's test rows."""
+    specs, bench = protocol.specs, fold.bench
+    model, trainer = specs["model"], specs["trainer"]
+    assert isinstance(model, SageSpec) and isinstance(trainer, TrainerSpec)
+    networks = bench.train_networks(model, trainer, seed=seed)
+    said = cross_fit(
+        bench,
+        fold.task,
+        Networks(networks.members, networks.spaces),
+        model,
+        trainer,
+        specs["features"],
+        CrossFitSpec(),
+        seed=seed,
+        epochs=networks.best_epoch,
+    )
+    stacked = Stacked.of(bench, fold.task, said)
+    judged = {"temporal_sage": fold.judge(expit(networks.test[fold.task]))}
+    for learner, variant in GROWN:
+        trees = grow(stacked, learner, variant, seed=seed, threads=trainer.threads)
+        assert not isinstance(trees, Undefined), trees
+        judged[f"{learner}_{variant}"] = fold.judge(trees.scores(stacked.rows(variant)[1]))
+    return judged
+
+
+if __name__ == "__main__":
+    main()
