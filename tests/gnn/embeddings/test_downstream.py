@@ -1,0 +1,193 @@
+"""Cross-fitting never shows a network the labels of the rows it speaks of, and the verdict says what was measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from gnn.bundle import EVENTS
+from gnn.crossfit import CrossFitSpec, CrossFitted, Networks, cross_fit
+from gnn.downstream import VARIANTS, DownstreamSpec, Stacked, grouped_importance, grow, prove, verdict
+from gnn.evaluation import EvaluationSpec, ScoredRows, evaluate
+from gnn.splits import TimeSplit
+from gnn.temporal_sage import SageSpec
+from gnn.trainer import TrainerSpec
+from gnn.workbench import Workbench
+from graphs.behaviour import BehaviourSpec
+from graphs.config import run
+from graphs.errors import ConfigError
+from graphs.events import EventLog
+
+BEHAVIOUR = BehaviourSpec(windows_hours=(24,), label_windows_hours=(24,))
+MODEL, TRAINER = SageSpec(width=8, layers=1, k=3, node_k=4), TrainerSpec(epochs=2, block=64)
+FOLDS = CrossFitSpec(folds=2, first_share=0.5)
+
+Logs = Callable[..., EventLog]
+
+
+def known_at_once(log: EventLog) -> EventLog:
+    """Every event labelled, at its own time."""
+    label = (np.arange(len(log)) % 4 == 0).astype(np.int8)
+    return replace(log, label=label, label_known_time=log.event_time + 1)
+
+
+def bench_of(log: EventLog, *, labels_stop: bool = False) -> Workbench:
+    split = TimeSplit(test_share=0.3, valid_share=0.0, maturity_days=0.0, labels_stop=labels_stop)
+    return Workbench.lay_out(log, split.apply(log), BEHAVIOUR)
+
+
+def fitted(bench: Workbench, final: Workbench | None = None) -> CrossFitted:
+    networks = (final or bench).train_networks(MODEL, TRAINER, seed=0)
+    last = Networks(networks.members, networks.spaces)
+    return cross_fit(bench, EVENTS, last, MODEL, TRAINER, BEHAVIOUR, FOLDS, seed=0, epochs=2)
+
+
+@pytest.fixture(scope="module")
+def log(random_log: Logs) -> EventLog:
+    return known_at_once(random_log(21, 200))
+
+
+@pytest.fixture(scope="module")
+def bench(log: EventLog) -> Workbench:
+    return bench_of(log)
+
+
+@pytest.fixture(scope="module")
+def said(bench: Workbench) -> CrossFitted:
+    return fitted(bench)
+
+
+def test_folds_are_cut_in_order_of_time() -> None:
+    assert CrossFitSpec(folds=3, first_share=0.4).cuts(10).tolist() == [4, 6, 8, 10]
+    with pytest.raises(ConfigError, match="first_share"):
+        CrossFitSpec(first_share=1.0)
+
+
+def test_known_rows_behind_the_first_cut_and_all_test_rows_are_spoken_of(bench: Workbench, said: CrossFitted) -> None:
+    known, test = int(bench.judged.fitted.sum()), int(bench.judged.judged.sum())
+    assert said.first == known // 2 and len(said.known.logits) == len(said.fold) == known - said.first
+    assert said.test.vectors.shape == (test, MODEL.width) and np.isfinite(said.known.vectors).all()
+    assert len(said.tabular.fit_x) == known - said.first
+
+
+def test_what_is_said_of_a_row_does_not_change_with_its_label(
+    bench: Workbench, said: CrossFitted, log: EventLog
+) -> None:
+    # The label of the last known row enters no window of a known row, so only fitting could carry it.
+    last = int(np.flatnonzero(bench.judged.fitted)[-1])
+    label = log.label.copy()
+    label[last] = 1 - label[last]
+    flipped = bench_of(replace(log, label=label))
+    assert (fitted(flipped, final=bench).known.logits == said.known.logits).all()
+
+
+def test_the_network_of_the_run_speaks_of_the_test_rows(bench: Workbench, said: CrossFitted) -> None:
+    assert (bench.train_networks(MODEL, TRAINER, seed=0).test[EVENTS] == said.test.logits).all()
+
+
+def test_where_labels_stop_the_trees_see_folds_as_they_will_see_the_test_rows(log: EventLog) -> None:
+    fresh, stopped = fitted(bench_of(log)).tabular, fitted(bench_of(log, labels_stop=True)).tabular
+    labels = [place for place, name in enumerate(fresh.names) if ".fraud_" in name]
+    others = [place for place in range(len(fresh.names)) if place not in labels]
+    assert (np.nan_to_num(fresh.fit_x[:, others]) == np.nan_to_num(stopped.fit_x[:, others])).all()
+    counts = [place for place, name in enumerate(fresh.names) if name.endswith(".fraud_count")]
+    assert (np.nan_to_num(fresh.fit_x[:, counts]) >= np.nan_to_num(stopped.fit_x[:, counts])).all()
+    assert np.nansum(fresh.fit_x[:, counts]) > np.nansum(stopped.fit_x[:, counts])
+
+
+def test_rows_have_the_columns_of_their_variant(bench: Workbench, said: CrossFitted) -> None:
+    stacked = Stacked.of(bench, EVENTS, said)
+    for variant in VARIANTS:
+        known, test = stacked.rows(variant)
+        assert known.x.shape[1] == test.shape[1] == len(stacked.names(variant))
+        assert {group for group, _ in stacked.names(variant)} == set(VARIANTS[variant])
+    assert len(stacked.rows("aggregates")[0]) == int(bench.judged.fitted.sum())
+    assert len(stacked.rows("embeddings")[0]) == len(said.fold)
+
+
+def test_importance_is_shared_out_among_groups(bench: Workbench, said: CrossFitted) -> None:
+    stacked = Stacked.of(bench, EVENTS, said)
+    trees = grow(stacked, "lightgbm", "embeddings", seed=0)
+    shares = grouped_importance(trees, stacked, "embeddings")  # type: ignore[arg-type]
+    assert set(shares) == set(VARIANTS["embeddings"]) and sum(shares.values()) == pytest.approx(1)
+
+
+def test_the_proof_sets_every_learner_and_variant_beside_the_network(bench: Workbench, said: CrossFitted) -> None:
+    stacked, spec = Stacked.of(bench, EVENTS, said), DownstreamSpec(learners=("lightgbm", "xgboost"))
+    network = 1 / (1 + np.exp(-said.test.logits))
+    found = prove(bench, EVENTS, stacked, network, spec, EvaluationSpec(bootstrap=20, fewest_frauds=2), seed=0)
+    models = {f"{learner}_{variant}" for learner in spec.learners for variant in VARIANTS}
+    assert {row.model for row in found.judged.table} == models | {"temporal_sage"}
+    assert "networks that never saw their labels" in found.judged.verdict and len(found.residuals) == FOLDS.folds
+
+
+# ---------------------------------------------------------------- the line
+
+
+def judged(stacked: float, aggregates: float, network: float) -> Any:
+    """An evaluation in which the models rank with so much noise."""
+    rng = np.random.default_rng(0)
+    label = (np.arange(2000) % 10 == 0).astype(np.int8)
+    noise = rng.normal(size=(3, 2000))
+    score = [
+        1 / (1 + np.exp(-(label * 3 - 1 + noise[i] * size))) for i, size in enumerate((stacked, aggregates, network))
+    ]
+    rows = ScoredRows(np.zeros(2000, np.int64), label, score[0])
+    others = {"lightgbm_aggregates": score[1], "temporal_sage": score[2]}
+    return evaluate(rows, others, EvaluationSpec(bootstrap=100), model="lightgbm_embeddings")
+
+
+@pytest.mark.parametrize(
+    ("noise", "outcome", "words"),
+    [
+        ((0.5, 3.0, 2.0), "adds", "The embeddings add to LightGBM with aggregates: +"),
+        ((1.0, 1.0, 2.0), "nothing", "add nothing to LightGBM with aggregates that can be told from chance"),
+        ((3.0, 0.5, 2.0), "short", "make LightGBM with aggregates worse: −"),
+    ],
+)
+def test_the_line_says_what_was_measured(noise: tuple[float, float, float], outcome: str, words: str) -> None:
+    found, line = verdict(judged(*noise), learner="lightgbm")
+    assert found == outcome and words in line and "against the network alone (." in line
+
+
+def test_learners_that_are_none_are_named() -> None:
+    with pytest.raises(ConfigError, match="got forest, expected some of lightgbm, xgboost"):
+        DownstreamSpec(learners=("forest",))
+
+
+# ---------------------------------------------------------------- the verb
+
+
+def payments(count: int = 160) -> list[str]:
+    """A payment every three hours; every fifth a fraud, known two hours later."""
+    rows = []
+    for i in range(count):
+        day, hour = 1 + i // 8, 3 * (i % 8)
+        when, known = f"2025-03-{day:02d}T{hour:02d}:00:00Z", f"2025-03-{day:02d}T{hour + 2:02d}:00:00Z"
+        rows.append(
+            f"h{i},u{i * 5 % 12},d{i % 7},c{i % 11},m{i % 4},{5 + i * 37 % 60}.5,{when},{int(i % 5 == 0)},{known}"
+        )
+    return rows
+
+
+def test_the_verb_leaves_a_report_and_the_vectors(tmp_path: Path) -> None:
+    table, output = tmp_path / "tx.csv", tmp_path / "proof"
+    header = "txn_id,user_id,device_id,card_id,merchant_id,amount,ts,label,label_known_at"
+    table.write_text("\n".join([header, *payments()]) + "\n", encoding="utf-8")
+    quick = ["trainer.epochs=2", "evaluation.bootstrap=20", "comparison.controls=false", "comparison.lightgbm=false"]
+    where = [f'data.path="{table}"', f'output="{tmp_path / "run"}"', "evaluation.fewest_frauds=2"]
+    assert run("train", ["data=payments", *where, *quick]) == 0
+    assert run("downstream", [f'run="{tmp_path / "run"}"', f'output="{output}"', "proof.learners=[lightgbm]"]) == 0
+    told, rows = json.loads((output / "metrics.json").read_text()), pq.read_table(output / "vectors.parquet")
+    assert told["evaluation"]["model"] == "lightgbm_embeddings" and set(told["importance"]) == set(
+        VARIANTS["embeddings"]
+    )
+    assert rows["fold"].null_count == rows["part"].to_pylist().count("test")
+    assert "What the trees rest on" in (output / "report.html").read_text()

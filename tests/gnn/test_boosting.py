@@ -1,0 +1,57 @@
+"""Both learners are asked the same and answer alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gnn.boosting import LEARNERS, Rows, Trees, without_negative_codes
+from gnn.metrics import Undefined, average_precision
+
+CODE = 1
+
+
+def drawn(seed: int, rows: int = 400) -> Rows:
+    """Fraud where the first column is high, or the second, a code, is 3."""
+    rng = np.random.default_rng(seed)
+    x = np.column_stack([rng.normal(size=rows), rng.integers(-1, 6, rows), rng.normal(size=rows)]).astype(np.float32)
+    return Rows(x, ((x[:, 0] > 1.2) | (x[:, CODE] == 3)).astype(np.int8))
+
+
+@pytest.fixture(params=sorted(LEARNERS))
+def trees(request: pytest.FixtureRequest) -> Trees:
+    grown = LEARNERS[request.param](drawn(0), drawn(1), seed=0, categorical=(CODE,), refit=drawn(2))
+    assert isinstance(grown, Trees)
+    return grown
+
+
+def test_they_find_what_is_there(trees: Trees) -> None:
+    test = drawn(3)
+    assert average_precision(test.y, trees.scores(test.x)) > 0.95
+
+
+def test_contributions_add_up_to_the_log_odds_but_for_a_constant(trees: Trees) -> None:
+    x = drawn(4).x
+    scores, moved = trees.scores(x), trees.contributions(x)
+    rest = np.log(scores / (1 - scores)) - moved.sum(1)
+    assert moved.shape == x.shape and np.ptp(rest) < 1e-3
+    assert np.abs(moved[:, 2]).mean() < 0.5 * np.abs(moved[:, 0]).mean()
+
+
+@pytest.mark.parametrize("learner", sorted(LEARNERS))
+def test_the_same_seed_grows_the_same_trees(learner: str) -> None:
+    one, two = (LEARNERS[learner](drawn(0), drawn(1), seed=4) for _ in range(2))
+    assert isinstance(one, Trees) and isinstance(two, Trees)
+    assert (one.scores(drawn(5).x) == two.scores(drawn(5).x)).all()
+
+
+@pytest.mark.parametrize("learner", sorted(LEARNERS))
+def test_one_class_grows_nothing_and_validation_of_one_class_chooses_nothing(learner: str) -> None:
+    rows = drawn(0)
+    assert LEARNERS[learner](Rows(rows.x, 0 * rows.y), rows, seed=0) == Undefined("no fraud among the 400 rows")
+    assert isinstance(LEARNERS[learner](rows, Rows(rows.x, 0 * rows.y), seed=0), Trees)
+
+
+def test_a_missing_code_is_missing() -> None:
+    x = np.array([[-1.0, -1.0]], np.float32)
+    assert np.isnan(without_negative_codes(x, (1,))[0, 1]) and without_negative_codes(x, (1,))[0, 0] == -1
