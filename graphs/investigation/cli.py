@@ -22,7 +22,7 @@ from graphs.errors import ConfigError, DataError, NotFoundError, RingtraceError
 from graphs.investigation import exports, feedback, queries
 from graphs.investigation.answers import QueueFilter
 from graphs.investigation.completion import SHELLS, completion
-from graphs.investigation.screen import cards, table, tell
+from graphs.investigation.screen import cards, printable, table, tell
 from graphs.investigation.workspace import Workspace
 from graphs.logs import mask
 from graphs.stores import cases, lists, people
@@ -51,6 +51,10 @@ class Command:
     show: Callable[[Any], str]
 
 
+class Verbatim(str):
+    """Text that goes out byte for byte: an export, a script."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (see EXIT_CODES)."""
     try:
@@ -60,10 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         answer, show = _answer(args)
-        text = json.dumps(exports.plain(answer), indent=1, ensure_ascii=False) if args.json else show(answer)
-        if text:
-            sys.stdout.write(f"{text.rstrip()}\n")
-            sys.stdout.flush()
+        if isinstance(answer, Verbatim):
+            sys.stdout.write(answer)
+        elif args.json:
+            sys.stdout.write(json.dumps(exports.plain(answer), indent=1, ensure_ascii=False) + "\n")
+        else:
+            sys.stdout.write(f"{printable(show(answer)).rstrip()}\n")
+        sys.stdout.flush()
     except RingtraceError as error:
         sys.stderr.write(f"{mask(str(error))}\n")
         return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)
@@ -76,7 +83,7 @@ def _answer(args: argparse.Namespace) -> tuple[Any, Callable[[Any], str]]:
     if args.command == "init":
         return _init(args), tell
     if args.command == "completion":
-        return completion(args.shell, PROGRAM, _words()), str
+        return Verbatim(completion(args.shell, PROGRAM, _words())), str
     command = COMMANDS[args.command]
     workspace = Workspace.open(Path(args.workspace))
     try:
@@ -323,7 +330,7 @@ def _export(workspace: Workspace, actor: Actor, args: argparse.Namespace) -> Any
 
 def _written(output: Path | None, text: str) -> str:
     if output is None:
-        return text
+        return Verbatim(text)
     exports.write(output, text)
     return f"{output}: written"
 

@@ -46,6 +46,11 @@ def tell(value: Any) -> str:
     return str(value)
 
 
+def printable(text: str) -> str:
+    """`text` without control characters, with which data could draw on the screen; line breaks stay."""
+    return "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
+
+
 def show(value: Any) -> str:
     """One cell: entities as type and id, times to the minute, rings of an entity by their ids."""
     if value is None:
@@ -66,8 +71,7 @@ def show(value: Any) -> str:
         return ", ".join(_role(item) for item in value)
     if dataclasses.is_dataclass(value):
         return show({field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
-    # Line breaks and control characters of data would draw on the screen.
-    return "".join(character if character.isprintable() else "�" for character in str(value))
+    return printable(str(value)).replace("\n", "�")
 
 
 def _role(item: Any) -> str:

@@ -66,7 +66,7 @@ class Workspace:
             raise ConfigError(f"{folder}: workspace of format {facts.get('format')}, this version reads {_FORMAT}")
         beside = f"sqlite:///{(folder / 'cases.db').absolute()}"
         url = os.environ.get(STORE_VARIABLE) or facts["store"] or beside
-        graph = None if facts["graph"] is None else folder / facts["graph"]
+        graph = None if facts["graph"] is None else (folder / facts["graph"]).resolve()
         if graph is not None and not any((graph / name).is_file() for name in ("graph.json", "log.json")):
             raise NotFoundError(f"{graph} holds no graph or event log; `ringtrace build` writes one")
         return cls(CaseStore.open(url, create=create or url == beside), graph, facts["person_type"])
