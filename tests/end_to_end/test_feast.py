@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -15,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from feast_apply import apply
 from services import redis_server
 
 from gnn.embedding_store import Folder, Space, Staging, write_manifest
@@ -70,30 +69,16 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return where
 
 
-@contextlib.contextmanager
-def as_feast_reads_it(repository: Path) -> Iterator[None]:
-    """What the program `feast` does around reading a repository's modules."""
-    sys.path.insert(0, str(repository))
-    try:
-        with contextlib.chdir(repository):
-            yield
-    finally:
-        sys.path.remove(str(repository))
-        sys.modules.pop("features", None)
-
-
 def applied(store: Path, output: Path, online: dict[str, Any], **how: Any) -> Any:
     """A repository generated, applied and materialized: Feast's FeatureStore."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from feast import FeatureStore
-        from feast.repo_operations import apply_total
 
         write_feature_repository(
             store=str(store), online_store=online, offline_store={"type": "duckdb"}, output=str(output), **how
         )
-        with as_feast_reads_it(output):
-            apply_total(FeatureStore(str(output)).config, output, skip_source_validation=False)
+        apply(output)
         features = FeatureStore(str(output))
         features.materialize(datetime(2025, 1, 1, tzinfo=UTC), datetime(2025, 12, 31, tzinfo=UTC))
     return features
