@@ -50,8 +50,12 @@ def changes(workspace: Workspace, actor: Actor, since: datetime, *, until: datet
         rows = {ring: row for part in chunks(names) for ring, row in _ring_rows_of(connection, part)}
         members_now = _member_sets(connection, {ring: now[ring].run_id for ring in names})
         members_before = _member_sets(connection, {ring: before[ring].run_id for ring in names if ring in before})
+    # A ring that came and went into another in between is told of with that other.
+    absorbed = {other for word, other in told.values() if word == "merged"} - before.keys()
     found = []
     for ring in names:
+        if ring in absorbed:
+            continue
         change = _change(ring, told.get(ring), before.get(ring), now[ring], members_before.get(ring), members_now[ring])
         if change is not None:
             word, joined, left, other = change
@@ -150,14 +154,13 @@ def similar_rings(workspace: Workspace, actor: Actor, ring_id: str, *, limit: in
 
 def _shared(connection: Connection, ring_id: str) -> dict[str, int]:
     """How many members and identifiers each other ring has in common with this one, over all versions."""
-    mine = (
-        select(ring_members.c.entity_type, ring_members.c.entity_id).where(ring_members.c.ring_id == ring_id).distinct()
-    )
-    own = mine.subquery()
+    firm = ring_members.c.part != "peripheral"
+    mine = select(ring_members.c.entity_type, ring_members.c.entity_id).where(ring_members.c.ring_id == ring_id, firm)
+    own = mine.distinct().subquery()
     theirs = (
         select(ring_members.c.ring_id, ring_members.c.entity_type, ring_members.c.entity_id)
         .join(own, and_(ring_members.c.entity_id == own.c.entity_id, ring_members.c.entity_type == own.c.entity_type))
-        .where(ring_members.c.ring_id != ring_id)
+        .where(ring_members.c.ring_id != ring_id, firm)
         .distinct()
         .subquery()
     )

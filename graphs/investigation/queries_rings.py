@@ -205,8 +205,8 @@ def _members(
     }
     keys = [(row.entity_type, row.entity_id) for row in rows]
     elsewhere: dict[tuple[str, str], list[str]] = {}
-    for found in briefs_of(connection, keys).items():
-        elsewhere[found[0]] = [brief.ring_id for brief in found[1] if brief.ring_id != ring_id]
+    for key, briefs in briefs_of(connection, keys).items():
+        elsewhere[key] = [one.ring_id for one in briefs if one.ring_id != ring_id and one.part != "peripheral"]
     lists: dict[tuple[str, str], list[str]] = {}
     for mark in marks_on(connection, keys):
         lists.setdefault((mark.entity_type, mark.entity_id), []).append(mark.list)

@@ -162,6 +162,15 @@ def test_changes_tell_who_came_and_went_and_what_moved(bare, tmp_path):
     assert queries.changes(bare, ANA, day(2), until=day(3)).counts == {}
 
 
+def test_a_ring_that_came_and_went_into_another_is_told_of_once(bare, tmp_path):
+    take_in(bare, tmp_path, 1, [ring("R-A", [U1])])
+    take_in(bare, tmp_path, 2, [ring("R-A", [U1]), ring("R-B", [U2])])
+    told = [{"ring_id": "R-A", "change": "merged", "other_ring_id": "R-B"}]
+    take_in(bare, tmp_path, 3, [ring("R-A", [U1, U2], status="merged", aliases=["R-B"])], lineage=told)
+    (change,) = queries.changes(bare, ANA, day(1), until=day(3)).changes
+    assert (change.ring.ring_id, change.change, change.other_ring_id) == ("R-A", "merged", "R-B")
+
+
 def test_changes_compare_ends_not_steps(bare, tmp_path):
     for number, members in ((1, [U1]), (2, [U1, U2]), (3, [U1])):
         take_in(bare, tmp_path, number, [ring("R-A", members, score=float(number))])
