@@ -142,10 +142,9 @@ def shipped(name: str) -> Finder:
 
 def rings_of(rated: Rated, finder: Finder) -> list[Ring]:
     """The rings told, best first."""
-    keys, groups = rated.ground.window.log.entity_ids[rated.ground.parties.actor], rated.groups
+    keys = rated.ground.window.log.entity_ids[rated.ground.parties.actor]
     return [
-        frozenset(keys.take(pa.array(groups.actor[groups.offsets[group] : groups.offsets[group + 1]])).to_pylist())
-        for group in rated.best(finder)
+        frozenset(keys.take(pa.array(rated.groups.members(group))).to_pylist()) for group in rated.best(finder).tolist()
     ]
 
 

@@ -70,7 +70,7 @@ class Archive:
     def _dossier(self, group: int) -> Dossier:
         ground = self._ground
         rows = slice(self._groups.offsets[group], self._groups.offsets[group + 1])
-        members = self._groups.actor[rows]
+        members = self._groups.members(group)
         shared = slice(self._shared_at[group], self._shared_at[group + 1])
         identifiers, users = self._shared.identifier[shared], self._shared.members[shared]
         tying = self._linking[identifiers] & ~ground.hubs.hub[identifiers]

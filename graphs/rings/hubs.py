@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -23,7 +24,7 @@ class Hubs:
     degree: np.ndarray
     cap: np.ndarray
 
-    @property
+    @cached_property
     def hub(self) -> np.ndarray:
         return self.degree > self.cap
 

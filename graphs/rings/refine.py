@@ -30,6 +30,9 @@ class Groups:
         """Rows of group g stand at offsets[g]:offsets[g + 1]."""
         return np.searchsorted(self.group, np.arange(self.count + 1))
 
+    def members(self, group: int) -> np.ndarray:
+        return self.actor[self.offsets[group] : self.offsets[group + 1]]
+
     @property
     def sizes(self) -> np.ndarray:
         return np.bincount(self.group, minlength=self.count)

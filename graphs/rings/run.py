@@ -82,12 +82,13 @@ def find(
     rated = rate(ground, finder, seed=seed)
     best = rated.best(finder)
     keys = ground.window.log.entity_ids[ground.parties.actor]
-    members = [_keys(keys, dossier.members) for dossier in tqdm(rated.dossiers(best), total=len(best), disable=None)]
+    members = [_keys(keys, rated.groups.members(group)) for group in best.tolist()]
     before = _Before.of(previous)
     lineage = trace(members, before.rings, as_of=as_of, open_rings=open_rings, dormant_before=before.dormant)
+    dossiers = tqdm(rated.archive.dossiers(best), total=len(best), disable=None, desc="rings")
     files = [
         _write(rated, dossier, rank + 1, lineage.descents[rank], group)
-        for rank, (group, dossier) in enumerate(zip(best.tolist(), rated.dossiers(best), strict=True))
+        for rank, (group, dossier) in enumerate(zip(best.tolist(), dossiers, strict=True))
     ]
     kept = before.still_dormant(lineage, as_of, finder.window_days, open_rings)
     return RingFolder(
@@ -126,9 +127,6 @@ class Rated:
         first = self.groups.actor[self.groups.offsets[:-1]] if self.groups.count else np.empty(0, np.int64)
         order = np.lexsort((first, -self.p, -score))
         return order[self.p[order] >= finder.least_p][: finder.max_rings]
-
-    def dossiers(self, chosen: np.ndarray) -> list[Dossier]:
-        return list(self.archive.dossiers(chosen))
 
 
 def rate(ground: Ground, finder: Finder, *, seed: int) -> Rated:

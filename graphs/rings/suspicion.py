@@ -91,14 +91,15 @@ def suspect(window: Window, actors: np.ndarray, scores: ScoreTable, actor: str) 
     """Put scores and known labels on the window's events and accounts.
 
     A confirmed fraud counts 1; an event that matured clean keeps little of its score. An account is as suspicious as
-    its own score (see `plausible`) or the mean of its two worst events, whichever is more. `actors` (n,): who acted in
-    each event.
+    its own score (see `plausible`) or the mean of its two worst events, whichever is more; money received is an event
+    of the receiver, too. `actors` (n,): who acted in each event.
     """
     count = len(window.log.entity_ids[actor])
     event = _event_scores(window, scores)
     own = _actor_scores(window.log, scores, actor)
     event = np.where(window.label == 1, 1.0, np.where(window.label == 0, _CLEARED * event, event))
-    worst = _mean_of_two_worst(actors, event, count)
+    involved = [actors, *_receivers(window, actor)]
+    worst = _mean_of_two_worst(np.concatenate(involved), np.tile(event, len(involved)), count)
     known_fraud = bool((window.label == 1).any())
     scored = scores.events is not None or scores.actors is not None or known_fraud
     return Suspicion(event, np.maximum(np.where(np.isnan(own), PRIOR, plausible(own)), worst), scored)
@@ -114,6 +115,12 @@ def plausible(score: np.ndarray) -> np.ndarray:
     known = np.sort(score[~np.isnan(score)])
     share = 1 - np.searchsorted(known, score, side="left") / max(len(known), 1)
     return np.minimum(score, PRIOR / np.maximum(share, 1e-12))
+
+
+def _receivers(window: Window, actor: str) -> list[np.ndarray]:
+    """Accounts in each further role of their type, (n,) each: who did not act but was sent something."""
+    slots = [slot for slot, role in enumerate(window.log.roles) if role.entity_type == actor]
+    return [window.of_role(slot) for slot in slots[1:]]
 
 
 def _event_scores(window: Window, scores: ScoreTable) -> np.ndarray:

@@ -7,6 +7,7 @@ through the number of an entity.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -24,16 +25,16 @@ class Window:
     events: np.ndarray
     decay: np.ndarray
 
-    @property
+    @cached_property
     def time(self) -> np.ndarray:
         return self.log.event_time[self.events]
 
-    @property
+    @cached_property
     def amount(self) -> np.ndarray:
         """(n,) float64, 0 where an event moves no money; a refund counts as what it gives back, below 0."""
         return np.nan_to_num(self.log.amount[self.events])
 
-    @property
+    @cached_property
     def label(self) -> np.ndarray:
         return self.log.label[self.events]
 

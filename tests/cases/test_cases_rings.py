@@ -18,7 +18,8 @@ def rows():
             yield f"r{ring}{i},{user},dev-{ring},c-{user},m-{ring}{i},20{i}.00,{at},1,2025-03-0{i + 6}T10:00:00Z"
             yield f"k{ring}{i},{user},kiosk-1,c-{user},m-hub,12.00,{kiosk},0,2025-03-0{i + 7}T10:00:00Z"
     for i in range(30):
-        yield f"q{i},v{i},kiosk-1,c-v{i},m-hub,12.00,2025-03-0{i % 3 + 1}T12:00:00Z,0,2025-03-0{i % 3 + 6}T10:00:00Z"
+        known = f"2025-03-{i % 9 + 6:02}T10:00:00Z"
+        yield f"q{i},v{i},kiosk-1,c-v{i},m-hub,12.00,2025-03-0{i % 9 + 1}T12:00:00Z,0,{known}"
 
 
 @pytest.fixture

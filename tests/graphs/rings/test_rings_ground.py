@@ -1,6 +1,5 @@
 """Window, suspicion, ties, flows and hubs on a handful of events, against values worked out by hand."""
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -147,5 +146,5 @@ def test_what_is_no_probability_is_told_with_its_row(table):
 def test_a_table_without_a_key_or_a_file_that_is_missing_is_told(table, tmp_path):
     with pytest.raises(DataError, match="no column entity_id"):
         read_scores(table("mine.parquet", who=["a"], score=[0.2]), "user", 0)
-    with pytest.raises(NotFoundError, match="scores: .*nowhere"):
+    with pytest.raises(NotFoundError, match=r"scores: .*nowhere"):
         read_scores(tmp_path / "nowhere", "user", 0)
