@@ -10,6 +10,7 @@ import argparse
 import logging
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -53,44 +54,38 @@ def main() -> None:
             if protocol.dataset == "world" and arguments.world:
                 overrides = [f"experiment={protocol.experiment}", f"data.root={arguments.world}"]
                 protocol.__dict__["specs"] = check_config(compose("train", overrides)).keywords
-            rows = _rows(protocol, [int(seed) for seed in arguments.seeds.split(",")])
-            merge_rows(RESULTS / "downstream.json", rows, KEY)
+            for rows in _rows(protocol, [int(seed) for seed in arguments.seeds.split(",")]):
+                merge_rows(RESULTS / "downstream.json", rows, KEY)
 
 
-def _rows(protocol: Protocol, seeds: list[int]) -> list[dict[str, Any]]:
-    """A row per model: mean over folds for each seed, then mean and standard deviation over seeds."""
-    found: dict[str, dict[str, list[list[float]]]] = defaultdict(lambda: defaultdict(list))
+def _rows(protocol: Protocol, seeds: list[int]) -> Iterator[list[dict[str, Any]]]:
+    """After each seed a row per model: mean over folds for each seed, then mean and deviation over the seeds so far."""
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     began = time.perf_counter()
-    for seed in seeds:
+    for count, seed in enumerate(seeds, start=1):
         of_seed: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for fold in protocol.folds():
             for model, metrics in _judged(protocol, fold, seed).items():
                 for name, value in metrics.items():
                     if not isinstance(value, Undefined):
                         of_seed[model][name].append(value)
-            log.info(
-                "%s/%s seed %d: AP %s", protocol.dataset, protocol.name, seed,
-                {model: round(float(np.mean(each["ap"])), 4) for model, each in of_seed.items()},
-            )  # fmt: skip
         for model, metrics in of_seed.items():
             for name, values in metrics.items():
-                found[model][name].append(values)
-    seconds = round((time.perf_counter() - began) / len(seeds), 1)
-    rows = []
-    for model, metrics in found.items():
-        means = {name: [float(np.mean(values)) for values in by_seed] for name, by_seed in metrics.items()}
-        rows.append(
+                found[model][name].append(float(np.mean(values)))
+        told = {model: round(metrics["ap"][-1], 4) for model, metrics in found.items()}
+        log.info("%s/%s seed %d: AP %s", protocol.dataset, protocol.name, seed, told)
+        yield [
             {
                 "dataset": protocol.dataset,
                 "protocol": protocol.name,
                 "model": model,
-                **{name: round(float(np.mean(values)), 4) for name, values in means.items()},
-                "seeds": seeds,
-                "std": {name: round(float(np.std(values)), 4) for name, values in means.items()},
-                "seconds_a_seed": seconds,
+                **{name: round(float(np.mean(values)), 4) for name, values in metrics.items()},
+                "seeds": seeds[:count],
+                "std": {name: round(float(np.std(values)), 4) for name, values in metrics.items()},
+                "seconds_a_seed": round((time.perf_counter() - began) / count, 1),
             }
-        )
-    return rows
+            for model, metrics in found.items()
+        ]
 
 
 def _judged(protocol: Protocol, fold: Fold, seed: int) -> dict[str, dict[str, Metric]]:
