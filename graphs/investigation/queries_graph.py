@@ -41,16 +41,13 @@ from graphs.investigation.rows import (
     read_cursor,
     resolve_ring,
 )
-from graphs.investigation.walks import NO_CAP, Web
+from graphs.investigation.walks import MANY_PERSONS, NO_CAP, Web
 from graphs.investigation.workspace import Workspace
 from graphs.stores.actors import Actor
 from graphs.stores.models import instant, micros, ring_members, rings, verdicts
 
 HUB_PERSONS = 20
 """An identifier of more persons than this is a hub: shown, but no path leads over it unless hubs are asked for."""
-
-MANY_PERSONS = 1000
-"""Persons are counted up to here."""
 
 MOST_HOPS = 8
 _EXPANSIONS = 2000
@@ -464,11 +461,34 @@ def _join(workspace: Workspace, left: int, right: int, window: tuple[int, int]) 
 def _search(
     workspace: Workspace, start: int, goal: int, window: tuple[int, int], k: int, max_hops: int, hub_cap: int
 ) -> tuple[list[tuple[tuple[int, ...], float]], bool]:
-    """The k best simple paths as (nodes, cost) in order of (hops, cost), and whether the search came to its end."""
-    web = workspace.web
-    hops, cost, weight = web.distances(goal, window, max_hops=max_hops, hub_cap=hub_cap)
+    """The k best simple paths as (nodes, cost) in order of (hops, cost), and whether the search came to its end.
+
+    Most often there are enough paths of the fewest hops or one more, and these need no wider sweep.
+    """
+    hops, cost, weight = workspace.web.distances(goal, start, window, max_hops=max_hops, hub_cap=hub_cap)
     if hops[start] < 0:
         return [], True
+    near = min(max_hops, int(hops[start]) + 1)
+    found = _best_paths(workspace, start, goal, window, k, near, hub_cap, hops, cost, weight)
+    if len(found[0]) == k or near == max_hops:
+        return found
+    swept = workspace.web.distances(goal, start, window, max_hops=max_hops, hub_cap=hub_cap, further=True)
+    return _best_paths(workspace, start, goal, window, k, max_hops, hub_cap, *swept)
+
+
+def _best_paths(
+    workspace: Workspace,
+    start: int,
+    goal: int,
+    window: tuple[int, int],
+    k: int,
+    max_hops: int,
+    hub_cap: int,
+    hops: np.ndarray,
+    cost: np.ndarray,
+    weight: np.ndarray,
+) -> tuple[list[tuple[tuple[int, ...], float]], bool]:
+    """A* over simple paths of at most `max_hops`, guided by what `Web.distances` found."""
     heap: list[tuple[int, float, float, tuple[int, ...]]] = [(int(hops[start]), float(cost[start]), 0.0, (start,))]
     around: dict[int, np.ndarray] = {}
     found: list[tuple[tuple[int, ...], float]] = []
@@ -483,6 +503,8 @@ def _search(
             around[nodes[-1]] = _joined(workspace, nodes[-1], window).nodes
         near = around[nodes[-1]]
         near = near[(hops[near] >= 0) & (hops[near] <= max_hops - len(nodes))]
+        unknown = near[np.isnan(weight[near])]
+        weight[unknown] = workspace.web.weigh(unknown, window, hub_cap)
         near = near[(near == goal) | (weight[near] < math.inf)]
         for node in near.tolist():
             if node not in nodes:

@@ -7,6 +7,7 @@ they share. The web copies the timelines' events into one array each, so that on
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numba import njit
@@ -15,6 +16,10 @@ from graphs.temporal_graph import TemporalGraph, Timeline
 from graphs.windows import first_not_before
 
 NO_CAP = np.iinfo(np.int32).max
+
+MANY_PERSONS = 1000
+"""Persons are counted up to here."""
+
 _UNREACHED = -1
 _FAR = np.int8(127)
 
@@ -61,25 +66,46 @@ class Web:
         kind = next(kind for kind in reversed(self.bases) if self.bases[kind] <= node)
         return kind, node - self.bases[kind]
 
+    @cached_property
+    def crowds(self) -> np.ndarray:
+        """Distinct persons of every node over all time, MANY_PERSONS + 1 for any more: (nodes,) int32."""
+        return self._count(np.arange(len(self.offsets) - 1), (0, len(self.entities)), MANY_PERSONS)
+
     def count_persons(self, nodes: np.ndarray, window: tuple[int, int], cap: int) -> np.ndarray:
         """Distinct persons in the events of each node within the ranks `window`: (n,) int32, cap + 1 for any more."""
+        if cap <= MANY_PERSONS and window == (0, len(self.entities)):
+            return np.minimum(self.crowds[nodes], cap + 1)
+        return self._count(nodes, window, cap)
+
+    def distances(
+        self, goal: int, start: int, window: tuple[int, int], *, max_hops: int, hub_cap: int, further: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """How far nodes are from `goal` when no hub, an identifier of more than `hub_cap` persons, is passed.
+
+        Ends with the layer in which `start` is reached; with `further`, at `max_hops`. Returns (hops (nodes,) int8, -1
+        where not reached; cost (nodes,) float32, the least sum of weights of the nodes between, among the ways of
+        fewest hops; weight (nodes,) float32 of passing a node: log2(1 + its persons), 1 for a person, inf for a hub,
+        nan where it was not led over).
+        """
+        # Without a window everybody is counted already; -1 asks for a count.
+        everything = window == (0, len(self.entities))
+        crowds = self.crowds if everything else np.full(1, -1, np.int32)
+        return _distances(
+            self.offsets, self.events, self.ranks, self.entities, self.role_base, *self.persons, crowds, goal, start,
+            *window, max_hops, hub_cap, further,
+        )  # fmt: skip
+
+    def weigh(self, nodes: np.ndarray, window: tuple[int, int], hub_cap: int) -> np.ndarray:
+        """What passing each node costs, (n,) float32; see `distances`."""
+        persons = self.count_persons(nodes, window, min(hub_cap, MANY_PERSONS))
+        weights = np.where(persons > hub_cap, np.inf, np.log2(1.0 + persons))
+        own = (nodes >= self.persons[0]) & (nodes < self.persons[1])
+        return np.where(own, 1.0, weights).astype(np.float32)
+
+    def _count(self, nodes: np.ndarray, window: tuple[int, int], cap: int) -> np.ndarray:
         return _count_persons(
             self.offsets, self.events, self.ranks, self.entities, self.role_base, *self.persons, nodes, *window, cap
         )
-
-    def distances(
-        self, goal: int, window: tuple[int, int], *, max_hops: int, hub_cap: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """How far every node is from `goal` when no hub, an identifier of more than `hub_cap` persons, is passed.
-
-        Returns (hops (nodes,) int8, -1 if further than `max_hops`; cost (nodes,) float32, the least sum of weights of
-        the nodes between, among the ways of fewest hops; weight (nodes,) float32 of passing a node: log2(1 + its
-        persons), 1 for a person, inf for a hub, nan where none was asked).
-        """
-        return _distances(
-            self.offsets, self.events, self.ranks, self.entities, self.role_base, *self.persons, goal, *window,
-            max_hops, hub_cap,
-        )  # fmt: skip
 
     def push(
         self, seeds: np.ndarray, window: tuple[int, int], *, restart: float, epsilon: float, hub_cap: int
@@ -163,11 +189,14 @@ def _distances(
     role_base: np.ndarray,
     first_person: int,
     end_persons: int,
+    crowds: np.ndarray,
     goal: int,
+    target: int,
     low: int,
     high: int,
     max_hops: int,
     hub_cap: int,
+    further: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     nodes = len(offsets) - 1
     hops = np.full(nodes, _UNREACHED, np.int8)
@@ -185,10 +214,12 @@ def _distances(
             if node != goal:
                 weight[node] = 1.0
                 if not first_person <= node < end_persons:
-                    persons = _persons_of(
-                        offsets, events, ranks, entities, role_base, first_person, end_persons, node, low, high,
-                        hub_cap, seen,
-                    )  # fmt: skip
+                    persons = crowds[node] if len(crowds) == nodes else -1
+                    if persons < 0:
+                        persons = _persons_of(
+                            offsets, events, ranks, entities, role_base, first_person, end_persons, node, low, high,
+                            min(hub_cap, MANY_PERSONS), seen,
+                        )  # fmt: skip
                     weight[node] = np.inf if persons > hub_cap else np.log2(1.0 + persons)
                 if np.isinf(weight[node]):
                     continue
@@ -212,6 +243,8 @@ def _distances(
                     if hops[other] == depth + 1:
                         cost[other] = min(cost[other], cost[node] + weight[node])
         start = end
+        if hops[target] != _UNREACHED and not further:
+            break
     return hops, cost, weight
 
 

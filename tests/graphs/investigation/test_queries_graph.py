@@ -163,7 +163,7 @@ def test_distances_are_those_of_networkx_without_hubs(random_log, seed, cap):
     log = random_log(seed, 25)
     web = Web.of(TemporalGraph.build(log), "user")
     persons, around = persons_by_hand(log, web), joined(log, web)
-    hops, _, _ = web.distances(0, (0, len(log)), max_hops=8, hub_cap=cap)
+    hops, _, _ = web.distances(0, 0, (0, len(log)), max_hops=8, hub_cap=cap, further=True)
     for start in around:
         hubs = [node for node in around if persons[node] > cap and not web.persons[0] <= node < web.persons[1]]
         free = around.subgraph(set(around) - set(hubs) | {0, start})
