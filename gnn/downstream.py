@@ -219,10 +219,12 @@ def verdict(judged: Evaluation, *, learner: str) -> tuple[str, str]:
     own = judged[judged.model]
     level = f"{100 * judged.spec.confidence:g} % interval"
     told = f"{signed(gain.value)} AP ({short(floor.ap)} → {short(own.ap)}), {level} {_bounds(gain)}"
-    beside = (
-        f"; against the network alone ({short(network.ap)}) {signed(over_network.value)}, {_bounds(over_network)}; "
-        "training rows were scored by networks that never saw their labels."
-    )
+    others = [row for row in judged.table if row.model.endswith("_aggregates") and row is not floor]
+    beside = f"; against the network alone ({short(network.ap)}) {signed(over_network.value)}, {_bounds(over_network)}"
+    for other in others:
+        with_ours = judged[other.model.replace("_aggregates", "_embeddings")]
+        beside += f"; {other.title} {short(other.ap)} → {short(with_ours.ap)}"
+    beside += "; training rows were scored by networks that never saw their labels."
     if gain.high < 0:
         return "short", f"The embeddings make {floor.title} worse: {told}{beside}"
     if gain.low <= 0:
