@@ -55,11 +55,12 @@ class Cast:
     places: np.ndarray
 
 
-def cast_of(ground: Ground, dossier: Dossier, roles: Roles) -> Cast:
-    """Members first, then victims, then what ties the members, then hubs they share."""
+def cast_of(ground: Ground, dossier: Dossier, roles: Roles, linking: np.ndarray) -> Cast:
+    """Members first, then victims, then what ties the members, then hubs that would link if they were rarer."""
     victims = roles.victims[:_MOST_VICTIMS]
     actors = np.concatenate([dossier.members, victims]).astype(np.int64)
-    hubs = dossier.hubs[np.argsort(-ground.hubs.degree[dossier.hubs], kind="stable")][:_MOST_HUBS]
+    hubs = dossier.hubs[ground.hubs.hub[dossier.hubs] & linking[dossier.hubs]]
+    hubs = hubs[np.argsort(-ground.hubs.degree[hubs], kind="stable")][:_MOST_HUBS]
     things = np.concatenate([dossier.identifiers, hubs]).astype(np.int64)
     edges = [*_uses(ground, actors, things), *_transfers(ground, dossier, actors)]
     nodes = [_account(ground, dossier, roles, place, int(code)) for place, code in enumerate(actors.tolist())]

@@ -145,10 +145,11 @@ def write_up(
     descent: dict[str, Any],
     p_ring: float,
     preventable: float,
+    linking: np.ndarray,
 ) -> RingFile:
     """Everything on one ring; `descent` has status, parents, aliases and first_seen."""
     kind = guess_kind(ground, dossier, roles)
-    cast = cast_of(ground, dossier, roles)
+    cast = cast_of(ground, dossier, roles, linking)
     members, links = _member_rows(cast, ring_id), _link_rows(cast, ring_id)
     payments = _payments(ground, dossier, ring_id)
     amount = np.abs(ground.window.amount[dossier.events])

@@ -161,7 +161,7 @@ def _write(rated: Rated, dossier: Dossier, rank: int, descent: Descent, group: i
     return write_up(
         ground, dossier, roles, evidence, ring_id=descent.ring_id, rank=rank,
         descent={**told, "first_seen": descent.first_seen}, p_ring=p,
-        preventable=round(float(rated.preventable[group]), 2),
+        preventable=round(float(rated.preventable[group]), 2), linking=rated.linking,
     )  # fmt: skip
 
 
