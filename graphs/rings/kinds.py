@@ -20,6 +20,8 @@ def guess_kind(ground: Ground, dossier: Dossier, roles: Roles) -> str:
     devices, cards = int((types == "device").sum()), int((types == "card").sum())
     if len(roles.insiders):
         return "collusive_merchant"
+    if _gathers(ground, dossier):
+        return "fan_in"
     if len(dossier.passes) >= 2 and passing * 2 >= users:
         return "mule_chain"
     if len(np.unique(source[into])) >= 2 * users and devices:
@@ -33,6 +35,15 @@ def guess_kind(ground: Ground, dossier: Dossier, roles: Roles) -> str:
     if events and _late_burst(ground, dossier):
         return "bust_out"
     return "device_farm" if devices else "unknown"
+
+
+def _gathers(ground: Ground, dossier: Dossier) -> bool:
+    """Whether three or more members, and more than half of all, send to one and the same member."""
+    source, target = ground.flows.source[dossier.flows], ground.flows.target[dossier.flows]
+    inside = np.isin(source, dossier.members) & np.isin(target, dossier.members)
+    pairs = np.unique(np.stack([target[inside], source[inside]]), axis=1)
+    widest = int(np.unique(pairs[0], return_counts=True)[1].max(initial=0))
+    return widest >= 3 and widest * 2 > len(dossier.members)
 
 
 def _late_burst(ground: Ground, dossier: Dossier) -> bool:

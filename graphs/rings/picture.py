@@ -59,7 +59,7 @@ def draw(title: str, subtitle: str, shapes: Sequence[Shape], lines: Sequence[Lin
     return "\n".join([*parts, "</svg>\n"])
 
 
-def _wrapped(text: str, *, at: int = 112) -> Iterator[str]:
+def _wrapped(text: str, *, at: int = 124) -> Iterator[str]:
     lines = [""]
     for word in text.split():
         if len(lines[-1]) + len(word) >= at and len(lines) < 2:

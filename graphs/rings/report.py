@@ -180,10 +180,10 @@ def _headline(ground: Ground, dossier: Dossier, roles: Roles, kind: str, value: 
     types = np.array([*ground.parties.identifiers, ""])[ground.parties.type_of(dossier.identifiers)]
     names, counts = np.unique(types, return_counts=True)
     held = [
-        f"{count} {name}{'' if count == 1 else 's'}"
+        f"{count} {_plural(name) if count > 1 else name}"
         for name, count in sorted(zip(names.tolist(), counts.tolist(), strict=True), key=lambda pair: -pair[1])
     ]
-    who = f"{len(dossier.members)} {ground.parties.actor}s"
+    who = f"{len(dossier.members)} {_plural(ground.parties.actor)}"
     how = f"sharing {_and(held)}" if held else "joined by transfers"
     if kind == "mule_chain":
         how = f"passing money on in a chain, {how}" if held else "passing money on in a chain"
@@ -193,6 +193,10 @@ def _headline(ground: Ground, dossier: Dossier, roles: Roles, kind: str, value: 
     moved = f"; {len(dossier.events)} events over {value:,.0f}{since}" if len(dossier.events) else ""
     victims = f"; {len(roles.victims)} likely victims" if len(roles.victims) else ""
     return f"{who} {how}{moved}{victims}"
+
+
+def _plural(word: str) -> str:
+    return f"{word}es" if word.endswith("s") else f"{word}s"
 
 
 def _and(words: Sequence[str]) -> str:

@@ -70,9 +70,13 @@ def _organiser(ground: Ground, dossier: Dossier, passed: np.ndarray) -> int | No
 
 
 def _robbed(ground: Ground, dossier: Dossier) -> np.ndarray:
-    """Accounts outside the ring that had one of its identifiers well before any member: victims of stolen cards."""
+    """Accounts outside the ring that used one of its cards well before any member did: the cards were stolen.
+
+    Only cards: who had the phone or visited the shop before is a seller or a customer.
+    """
     found = []
-    for identifier in dossier.identifiers.tolist():
+    kinds = np.array([*ground.parties.identifiers, ""])[ground.parties.type_of(dossier.identifiers)]
+    for identifier in dossier.identifiers[kinds == "card"].tolist():
         low, high = np.searchsorted(ground.ties.identifier, [identifier, identifier + 1])
         actor, first = ground.ties.actor[low:high], ground.ties.first[low:high]
         inside = np.isin(actor, dossier.members)
