@@ -22,6 +22,8 @@ from scipy.special import expit
 
 from gnn import metrics
 from gnn.bundle import EVENTS
+from gnn.crossfit import CrossFitSpec, Networks, cross_fit
+from gnn.downstream import Stacked, grow
 from gnn.floors import class_rate_floor
 from gnn.hetero_sage import HeteroSageSpec
 from gnn.metrics import Metric, Undefined
@@ -130,8 +132,6 @@ def main() -> None:
             continue
         folds = list(protocol.folds())
         for model in arguments.models.split(","):
-            if model == "lightgbm_embeddings" and folds[0].task != EVENTS:
-                continue
             row = _row(protocol, folds, model, seeds, jobs=arguments.jobs)
             log.info("%s %s: %s", place, model, {name: row.get(name) for name in ("auc", "ap", "cp100", "hits100")})
             merge_rows(RESULTS / "quality.json", [row], KEY)
@@ -197,9 +197,7 @@ def _scores(protocol: Protocol, fold: Fold, model: str, seed: int) -> np.ndarray
     if model in TREES:
         scores = bench.lightgbm(task, seed=seed, aggregates=model == "lightgbm_aggregates", threads=trainer.threads)
     elif model == "lightgbm_embeddings":
-        single = replace(trainer, members=1)
-        epochs = trainer.epochs if not bench.split.has_validation else max(2, trainer.epochs // 2)
-        scores = bench.lightgbm_with_embeddings(sage, single, seed=seed, epochs=epochs, threads=trainer.threads)
+        scores = _stacked(protocol, fold, seed)
     elif model == "hetero_sage":
         reference = HeteroSageSpec(width=sage.width, dropout=sage.dropout)
         scores = expit(reference.train(bench, replace(trainer, members=1), seed=seed).test[task])
@@ -207,6 +205,19 @@ def _scores(protocol: Protocol, fold: Fold, model: str, seed: int) -> np.ndarray
         scores = expit(bench.train_networks(sage.with_edges(EDGES[model]), trainer, seed=seed).test[task])
     assert not isinstance(scores, Undefined), scores
     return scores
+
+
+def _stacked(protocol: Protocol, fold: Fold, seed: int) -> np.ndarray | Undefined:
+    """LightGBM on all columns, vectors and score, trained on rows whose labels no network had seen."""
+    sage, trainer, behaviour = (protocol.specs[name] for name in ("model", "trainer", "features"))
+    networks = fold.bench.train_networks(sage, trainer, seed=seed)
+    last = Networks(networks.members, networks.spaces)
+    said = cross_fit(
+        fold.bench, fold.task, last, sage, trainer, behaviour, CrossFitSpec(), seed=seed, epochs=networks.best_epoch
+    )
+    stacked = Stacked.of(fold.bench, fold.task, said)
+    trees = grow(stacked, "lightgbm", "embeddings", seed=seed, threads=trainer.threads)
+    return trees if isinstance(trees, Undefined) else trees.scores(stacked.rows("embeddings")[1])
 
 
 def _judged(label: np.ndarray, score: np.ndarray, amount: np.ndarray | None = None) -> dict[str, Metric]:

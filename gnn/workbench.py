@@ -240,46 +240,6 @@ class Workbench:
             threads=threads,
         )
 
-    def lightgbm_with_embeddings(
-        self, model: SageSpec, trainer: TrainerSpec, *, seed: int, epochs: int, share: float = 0.6, threads: int = 1
-    ) -> np.ndarray | Undefined:
-        """Scores of the test events by LightGBM on all tabular columns and the network's embeddings.
-
-        The network is fitted on the first `share` of the known rows, the trees on the rest: embeddings of rows whose
-        labels the network has seen would tell the trees too much (stacking leak).
-        """
-        known = np.flatnonzero(self.judged.fitted)
-        boundary = known[int(len(known) * share)]
-        early, late = self.judged.fitted.copy(), self.judged.fitted.copy()
-        early[boundary:], late[:boundary] = False, False
-        phase = replace(self.judged, fitted=early, cut=int(self.log.event_time[boundary]), nodes={})
-        network, spaces = self.network(model, phase, seed)
-        ready = self.ready(model, phase, spaces, seed)
-        fit(network, ready.inputs, trainer, seed=seed, events=ready.events, epochs=epochs)
-        cache = embed_all(network, ready.inputs, stop=int(np.flatnonzero(self.split.test)[-1]) + 1)
-        with torch.no_grad():
-            logits = network.event_logits(cache.levels[0], cache.levels[-1]).numpy()
-        vectors = np.concatenate([cache.levels[-1].numpy(), logits[:, None]], axis=1)
-        tabular = self.tree_rows(EVENTS, replace(self.judged, fitted=late), aggregates=True)
-        rows = np.flatnonzero(late)
-        last = len(rows) - max(1, len(rows) // 5)
-        both = [
-            np.hstack([x, vectors[mask]]) for x, mask in ((tabular.fit_x, late), (tabular.judge_x, self.split.test))
-        ]
-        log.info("trees on %d tabular columns and %d of the network", tabular.fit_x.shape[1], vectors.shape[1])
-        return lightgbm_floor(
-            both[0][:last],
-            tabular.fit_y[:last],
-            both[0][last:],
-            tabular.fit_y[last:],
-            both[1],
-            seed=seed,
-            categorical=tabular.categorical,
-            refit_x=both[0],
-            refit_y=tabular.fit_y,
-            threads=threads,
-        )
-
     def tree_rows(self, task: str, phase: Phase, *, aggregates: bool) -> TreeRows:
         """A task's fitted and judged rows as columns for trees, with point-in-time `aggregates` or without."""
         if task == EVENTS:
