@@ -245,7 +245,8 @@ def fit(root: Path, seeds: Sequence[int], dials: Sequence[int]) -> None:
 
 
 def graphfaker() -> Iterator[dict[str, Any]]:
-    """Rings of the simulated bank: accounts, with confirmed fraud of the first 80 % of the time, and without."""
+    """Rings of the simulated bank, among its accounts. Its labels come without a delay, so that with them the finder
+    is told which transactions are fraud (`oracle`); `none` is structure alone."""
     data = compose("find_rings", ["data=graphfaker_medium"])["data"]
     events = ingest(DataSchema.from_config(data)).log
     patterns = pq.read_table(Path(data["root"]) / "truth" / "patterns.parquet").to_pandas()
@@ -258,7 +259,7 @@ def graphfaker() -> Iterator[dict[str, Any]]:
     end = int(events.visible_time.max()) + 1
     rings, kinds = [frozenset(ring) for ring in true.accounts], true.typology.tolist()
     truth = RingTruth(rings, kinds, true.index.tolist(), [0] * len(true), frozenset().union(*rings), decoys, ())
-    for finder_name, scores in (("communities", "known_fraud"), ("communities", "none"), ("components", "none")):
+    for finder_name, scores in (("communities", "oracle"), ("communities", "none"), ("components", "none")):
         finder = replace(shipped(finder_name), actor="account", max_rings=5000)
         ground = lay_ground(unlabelled(events) if scores == "none" else events, finder, NO_SCORES, as_of=end)
         predicted = rings_of(rate(ground, finder, seed=0), finder)
@@ -335,7 +336,11 @@ def _micros(date: str) -> int:
 
 
 def _rounded(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}
+    """Four digits; what is undefined or infinite is null, since JSON knows neither."""
+    return {
+        name: (round(float(value), 4) if np.isfinite(value) else None) if isinstance(value, float) else value
+        for name, value in row.items()
+    }
 
 
 if __name__ == "__main__":
