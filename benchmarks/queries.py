@@ -30,6 +30,7 @@ from graphs.rings.run import find
 from graphs.schema import DataSchema
 from graphs.stores import cases
 from graphs.stores.actors import Actor
+from graphs.stores.case_store import CaseStore
 from graphs.stores.errors import ConflictError
 from graphs.stores.importing import import_run
 from graphs.temporal_graph import TemporalGraph
@@ -57,8 +58,7 @@ def prepare(folder: Path, payments: int) -> Workspace:
     for weeks in (2, 1, 0):
         as_of = int(log.visible_time.max()) + 1 - weeks * WEEK
         found = find(log, Communities(**finder), as_of=as_of, previous=found)
-        with timed("import of a finder run"):
-            import_run(workspace.store, LEAD, write_folder(found, folder / f"run{weeks}"))
+        import_run(workspace.store, LEAD, write_folder(found, folder / f"run{weeks}"))
     for row in queries.ring_queue(workspace, LEAD, limit=20).rows:
         for member in queries.ring_sheet(workspace, LEAD, row.ring_id).members[:3]:
             entity = (member.entity.type, member.entity.key)
@@ -130,6 +130,16 @@ def ask(workspace: Workspace, times: int, seed: int = 0) -> None:
                 question()
 
 
+def time_import(run: Path) -> None:
+    """Into stores of its own, so that there is something to do each time."""
+    for _ in range(5):
+        with tempfile.TemporaryDirectory() as folder:
+            store = CaseStore.open(f"sqlite:///{folder}/cases.db")
+            with timed("import of a finder run"):
+                import_run(store, LEAD, run)
+            store.close()
+
+
 def claim(workspace: Workspace, name: str) -> None:
     try:
         cases.claim(workspace.store, Actor("ana", "investigator"), name)
@@ -162,6 +172,7 @@ def main() -> None:
         made = (folder / "workspace" / "workspace.json").is_file()
         workspace = Workspace.open(folder / "workspace") if made else prepare(folder, args.payments)
         ask(workspace, args.times)
+        time_import(folder / "run0")
         size = int((workspace.graph.log.event_type == workspace.graph.log.event_types.index("payment")).sum())
         workspace.close()
     rows = [

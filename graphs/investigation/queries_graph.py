@@ -41,7 +41,7 @@ from graphs.investigation.rows import (
     read_cursor,
     resolve_ring,
 )
-from graphs.investigation.walks import MANY_PERSONS, NO_CAP, Web
+from graphs.investigation.walks import MANY_PERSONS, NO_CAP, Sweep, Tally, Web, meet
 from graphs.investigation.workspace import Workspace
 from graphs.stores.actors import Actor
 from graphs.stores.models import instant, micros, ring_members, rings, verdicts
@@ -375,49 +375,17 @@ def _judged(workspace: Workspace) -> tuple[dict[tuple[str, str], str], set[tuple
 # ------------------------------------------------------------------------------------------- what joins nodes
 
 
-class _Joined:
-    """The nodes in events with one node: `nodes` ascending, and per node how many events, their value, first and
-    last time (µs) and event types (a bit each). An event counts once, whatever roles the two have in it."""
-
-    def __init__(self, workspace: Workspace, events: np.ndarray, node: int) -> None:
-        web, log = workspace.web, workspace.graph.log
-        rows = web.entities[events]
-        nodes = np.where(rows == MISSING, MISSING, rows + web.role_base)
-        flat = nodes.astype(np.int64).ravel()
-        places = np.repeat(np.arange(len(events)), nodes.shape[1])
-        keep = (flat != MISSING) & (flat != node)
-        pairs = np.unique(flat[keep] * max(1, len(events)) + places[keep])
-        flat, places = np.divmod(pairs, max(1, len(events)))
-        self.nodes, start, self.events = np.unique(flat, return_index=True, return_counts=True)
-        which = events[places]
-        amounts, times = np.nan_to_num(log.amount[which]), log.event_time[which]
-        kinds = np.left_shift(np.int64(1), log.event_type[which].astype(np.int64) % 62)
-        if len(start):
-            self.value = np.add.reduceat(amounts, start)
-            self.first, self.last = np.minimum.reduceat(times, start), np.maximum.reduceat(times, start)
-            self.kinds = np.bitwise_or.reduceat(kinds, start)
-        else:
-            self.value, self.first, self.last, self.kinds = amounts, times, times, kinds
-
-    def take(self, places: np.ndarray) -> _Joined:
-        """Only the nodes at `places`, in that order."""
-        found = object.__new__(_Joined)
-        for name, column in self.__dict__.items():
-            setattr(found, name, column[places])
-        return found
-
-
-def _joined(workspace: Workspace, node: int, window: tuple[int, int]) -> _Joined:
-    events = np.unique(workspace.web.events[slice(*_span(workspace.web, node, window))])
-    return _Joined(workspace, events, node)
+def _joined(workspace: Workspace, node: int, window: tuple[int, int]) -> Tally:
+    log = workspace.graph.log
+    return workspace.web.tally(node, window, log.amount, log.event_time, log.event_type)
 
 
 def _type_names(workspace: Workspace, kinds: int) -> tuple[str, ...]:
-    return tuple(name for place, name in enumerate(workspace.graph.log.event_types) if kinds >> (place % 62) & 1)
+    return tuple(name for place, name in enumerate(workspace.graph.log.event_types) if kinds >> min(place, 62) & 1)
 
 
 def _neighbours(
-    workspace: Workspace, actor: Actor, found: _Joined, persons: np.ndarray, share: np.ndarray
+    workspace: Workspace, actor: Actor, found: Tally, persons: np.ndarray, share: np.ndarray
 ) -> tuple[Neighbour, ...]:
     masker = workspace.masker(actor)
     keys = [_key(workspace, int(node)) for node in found.nodes]
@@ -463,32 +431,32 @@ def _search(
 ) -> tuple[list[tuple[tuple[int, ...], float]], bool]:
     """The k best simple paths as (nodes, cost) in order of (hops, cost), and whether the search came to its end.
 
-    Most often there are enough paths of the fewest hops or one more, and these need no wider sweep.
+    Two sweeps meet, which says how far the ends are apart; then that from the goal goes on to the start, over nodes
+    only that a path of the length in question could use. Most often the paths of the fewest hops and one more do.
     """
-    hops, cost, weight = workspace.web.distances(goal, start, window, max_hops=max_hops, hub_cap=hub_cap)
-    if hops[start] < 0:
+    ahead, back = (workspace.web.sweep(node, window, hub_cap) for node in (start, goal))
+    apart = meet(ahead, back, max_hops)
+    if apart is None:
         return [], True
-    near = min(max_hops, int(hops[start]) + 1)
-    found = _best_paths(workspace, start, goal, window, k, near, hub_cap, hops, cost, weight)
+    near = min(max_hops, apart + 1)
+    while back.depth < apart:
+        back.grow(ahead, length=near)
+    found = _best_paths(workspace, start, back, k, near)
     if len(found[0]) == k or near == max_hops:
         return found
-    swept = workspace.web.distances(goal, start, window, max_hops=max_hops, hub_cap=hub_cap, further=True)
-    return _best_paths(workspace, start, goal, window, k, max_hops, hub_cap, *swept)
+    while ahead.depth < max_hops // 2:
+        ahead.grow()
+    back = workspace.web.sweep(goal, window, hub_cap)
+    while back.depth < max_hops - 1:
+        back.grow(ahead if max_hops - back.depth - 1 <= ahead.depth else None, length=max_hops)
+    return _best_paths(workspace, start, back, k, max_hops)
 
 
 def _best_paths(
-    workspace: Workspace,
-    start: int,
-    goal: int,
-    window: tuple[int, int],
-    k: int,
-    max_hops: int,
-    hub_cap: int,
-    hops: np.ndarray,
-    cost: np.ndarray,
-    weight: np.ndarray,
+    workspace: Workspace, start: int, back: Sweep, k: int, max_hops: int
 ) -> tuple[list[tuple[tuple[int, ...], float]], bool]:
-    """A* over simple paths of at most `max_hops`, guided by what `Web.distances` found."""
+    """A* over simple paths of at most `max_hops` to the origin of `back`, guided by what that sweep found."""
+    goal, hops, cost, weight = back.origin, back.hops, back.cost, back.weight
     heap: list[tuple[int, float, float, tuple[int, ...]]] = [(int(hops[start]), float(cost[start]), 0.0, (start,))]
     around: dict[int, np.ndarray] = {}
     found: list[tuple[tuple[int, ...], float]] = []
@@ -500,11 +468,11 @@ def _best_paths(
             found.append((nodes, spent))
             continue
         if nodes[-1] not in around:
-            around[nodes[-1]] = _joined(workspace, nodes[-1], window).nodes
+            around[nodes[-1]] = _within(workspace, nodes[-1], back.window, hops)
         near = around[nodes[-1]]
-        near = near[(hops[near] >= 0) & (hops[near] <= max_hops - len(nodes))]
+        near = near[hops[near] <= max_hops - len(nodes)]
         unknown = near[np.isnan(weight[near])]
-        weight[unknown] = workspace.web.weigh(unknown, window, hub_cap)
+        weight[unknown] = workspace.web.weigh(unknown, back.window, back.hub_cap)
         near = near[(near == goal) | (weight[near] < math.inf)]
         for node in near.tolist():
             if node not in nodes:
@@ -513,6 +481,14 @@ def _best_paths(
                     heap, (len(nodes) + int(hops[node]), round(passed + float(cost[node]), 4), passed, (*nodes, node))
                 )
     return found, False
+
+
+def _within(workspace: Workspace, node: int, window: tuple[int, int], hops: np.ndarray) -> np.ndarray:
+    """The nodes in events with `node` that a sweep has reached, each once."""
+    web = workspace.web
+    rows = web.entities[web.events[slice(*_span(web, node, window))]]
+    flat = (rows + web.role_base)[rows != MISSING]
+    return np.unique(flat[(hops[flat] >= 0) & (flat != node)])
 
 
 def _timeline_event(workspace: Workspace, masker: Masker, event: int, known_by: int) -> TimelineEvent:

@@ -6,7 +6,7 @@ they share. The web copies the timelines' events into one array each, so that on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -77,26 +77,23 @@ class Web:
             return np.minimum(self.crowds[nodes], cap + 1)
         return self._count(nodes, window, cap)
 
-    def distances(
-        self, goal: int, start: int, window: tuple[int, int], *, max_hops: int, hub_cap: int, further: bool = False
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """How far nodes are from `goal` when no hub, an identifier of more than `hub_cap` persons, is passed.
+    def tally(
+        self, node: int, window: tuple[int, int], amounts: np.ndarray, times: np.ndarray, types: np.ndarray
+    ) -> Tally:
+        """What `node` has with each other node; `amounts`, `times` and `types` (events,) are those of the log."""
+        first, last = self.offsets[node], self.offsets[node + 1]
+        low, high = first + np.searchsorted(self.ranks[first:last], window, side="left")
+        columns = _tally(
+            self.events[low:high], self.entities, self.role_base, len(self.offsets) - 1, node, amounts, times, types
+        )
+        return Tally(*columns).take(np.argsort(columns[0]))
 
-        Ends with the layer in which `start` is reached; with `further`, at `max_hops`. Returns (hops (nodes,) int8, -1
-        where not reached; cost (nodes,) float32, the least sum of weights of the nodes between, among the ways of
-        fewest hops; weight (nodes,) float32 of passing a node: log2(1 + its persons), 1 for a person, inf for a hub,
-        nan where it was not led over).
-        """
-        # Without a window everybody is counted already; -1 asks for a count.
-        everything = window == (0, len(self.entities))
-        crowds = self.crowds if everything else np.full(1, -1, np.int32)
-        return _distances(
-            self.offsets, self.events, self.ranks, self.entities, self.role_base, *self.persons, crowds, goal, start,
-            *window, max_hops, hub_cap, further,
-        )  # fmt: skip
+    def sweep(self, origin: int, window: tuple[int, int], hub_cap: int) -> Sweep:
+        """A breadth-first sweep from `origin` that has not begun."""
+        return Sweep(self, origin, window, hub_cap)
 
     def weigh(self, nodes: np.ndarray, window: tuple[int, int], hub_cap: int) -> np.ndarray:
-        """What passing each node costs, (n,) float32; see `distances`."""
+        """What passing each node costs, (n,) float32: log2(1 + its persons), 1 for a person, inf for a hub."""
         persons = self.count_persons(nodes, window, min(hub_cap, MANY_PERSONS))
         weights = np.where(persons > hub_cap, np.inf, np.log2(1.0 + persons))
         own = (nodes >= self.persons[0]) & (nodes < self.persons[1])
@@ -120,6 +117,86 @@ class Web:
             self.offsets, self.events, self.ranks, self.entities, self.role_base, *self.persons, seeds, *window,
             restart, epsilon, hub_cap,
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The nodes in events with one node: `nodes` ascending, and for each how many `events` they share (one in which it
+    has two roles counts once), their `value`, `first` and `last` time (µs) and `kinds`, a bit per event type, the 63rd
+    for all further ones. All (n,)."""
+
+    nodes: np.ndarray
+    events: np.ndarray
+    value: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+    kinds: np.ndarray
+
+    def take(self, places: np.ndarray) -> Tally:
+        """Only the nodes at `places`, in that order."""
+        return Tally(*(getattr(self, field.name)[places] for field in fields(self)))
+
+
+class Sweep:
+    """How far nodes are from `origin` when no hub, an identifier of more than `hub_cap` persons, is passed.
+
+    Grown layer by layer to `depth`. `hops` (nodes,) int8, -1 where not reached; `cost` (nodes,) float32, the least sum
+    of weights of the nodes between, among the ways of fewest hops; `weight` (nodes,) float32 as `Web.weigh`, nan where
+    nothing was led over; `border` the nodes of the last layer.
+    """
+
+    def __init__(self, web: Web, origin: int, window: tuple[int, int], hub_cap: int) -> None:
+        nodes = len(web.offsets) - 1
+        self.web, self.origin, self.window, self.hub_cap = web, origin, window, hub_cap
+        self.hops = np.full(nodes, _UNREACHED, np.int8)
+        self.cost = np.full(nodes, np.inf, np.float32)
+        self.weight = np.full(nodes, np.nan, np.float32)
+        self.hops[origin], self.cost[origin], self.weight[origin] = 0, 0.0, 0.0
+        self.depth = 0
+        # Without a window everybody is counted already; an empty array asks for a count.
+        self._crowds = web.crowds if window == (0, len(web.entities)) else np.empty(0, np.int32)
+        self._seen = np.full(web.persons[1] - web.persons[0], -1, np.int64)
+        self._reached_at = np.full(len(web.entities), _FAR, np.int8)
+        self._places = np.empty(nodes, np.int64)
+        self._places[0] = origin
+        self._start, self._stop = 0, 1
+
+    @property
+    def border(self) -> np.ndarray:
+        """The nodes of the last layer, (n,) int64."""
+        return self._places[self._start : self._stop]
+
+    @property
+    def effort(self) -> int:
+        """How many incidences the next layer will read."""
+        weight = self.web.weigh(self.border, self.window, self.hub_cap)
+        led_over = self.border[(weight < np.inf) | (self.border == self.origin)]
+        return int((self.web.offsets[led_over + 1] - self.web.offsets[led_over]).sum())
+
+    def grow(self, other: Sweep | None = None, *, length: int = 0) -> None:
+        """One layer further. With `other`, a sweep from the other end that has grown to at least `length` less our new
+        depth, only to nodes that a path of `length` hops between the two could use."""
+        web, reach = self.web, length - self.depth - 1
+        other_hops = np.empty(0, np.int8) if other is None else other.hops
+        assert other is None or reach <= other.depth, "the other sweep cannot tell yet"
+        stop = _grow(
+            web.offsets, web.events, web.ranks, web.entities, web.role_base, *web.persons, self._crowds, self._seen,
+            *self.window, self.hub_cap, self.hops, self.cost, self.weight, self._reached_at, self._places, self._start,
+            self._stop, self.depth, other_hops, reach,
+        )  # fmt: skip
+        self._start, self._stop, self.depth = self._stop, stop, self.depth + 1
+
+
+def meet(left: Sweep, right: Sweep, max_hops: int) -> int | None:
+    """Grow both, the one with less to read first, until they meet: the hops between their origins, or None."""
+    while left.depth + right.depth < max_hops and len(left.border) and len(right.border):
+        side, other = (left, right) if left.effort <= right.effort else (right, left)
+        side.grow()
+        both = side.border[other.hops[side.border] >= 0]
+        ends = (both == left.origin) | (both == right.origin)
+        if len(both) and (ends | (side.web.weigh(both, side.window, side.hub_cap) < np.inf)).any():
+            return left.depth + right.depth
+    return None
 
 
 def _shifted(line: Timeline, start: int) -> np.ndarray:
@@ -181,7 +258,50 @@ def _persons_of(
 
 
 @njit(cache=True, nogil=True)
-def _distances(
+def _tally(
+    slots: np.ndarray,
+    entities: np.ndarray,
+    role_base: np.ndarray,
+    node_count: int,
+    node: int,
+    amounts: np.ndarray,
+    times: np.ndarray,
+    types: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """`slots` are the node's events in order; nodes come out in order of first meeting."""
+    roles = entities.shape[1]
+    most = min(node_count, len(slots) * roles)
+    place_of = np.full(node_count, -1, np.int32)
+    nodes, events = np.empty(most, np.int64), np.zeros(most, np.int64)
+    value, kinds = np.zeros(most), np.zeros(most, np.int64)
+    first, last = np.empty(most, np.int64), np.empty(most, np.int64)
+    found = 0
+    for slot in range(len(slots)):
+        event = slots[slot]
+        if slot > 0 and event == slots[slot - 1]:
+            continue  # the node has two roles in it
+        for role in range(roles):
+            other = entities[event, role] + role_base[role]
+            told = entities[event, role] < 0 or other == node
+            for earlier in range(role):
+                told |= entities[event, earlier] >= 0 and entities[event, earlier] + role_base[earlier] == other
+            if told:
+                continue
+            place = place_of[other]
+            if place < 0:
+                place = place_of[other] = found
+                nodes[place], first[place], last[place] = other, times[event], times[event]
+                found += 1
+            events[place] += 1
+            if not np.isnan(amounts[event]):
+                value[place] += amounts[event]
+            first[place], last[place] = min(first[place], times[event]), max(last[place], times[event])
+            kinds[place] |= np.int64(1) << min(np.int64(types[event]), np.int64(62))
+    return nodes[:found], events[:found], value[:found], first[:found], last[:found], kinds[:found]
+
+
+@njit(cache=True, nogil=True)
+def _grow(
     offsets: np.ndarray,
     events: np.ndarray,
     ranks: np.ndarray,
@@ -190,62 +310,62 @@ def _distances(
     first_person: int,
     end_persons: int,
     crowds: np.ndarray,
-    goal: int,
-    target: int,
+    seen: np.ndarray,
     low: int,
     high: int,
-    max_hops: int,
     hub_cap: int,
-    further: bool,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    nodes = len(offsets) - 1
-    hops = np.full(nodes, _UNREACHED, np.int8)
-    cost = np.full(nodes, np.inf, np.float32)
-    weight = np.full(nodes, np.nan, np.float32)
-    reached_at = np.full(len(entities), _FAR, np.int8)
-    seen = np.full(end_persons - first_person, -1, np.int64)
-    border = np.empty(nodes, np.int64)
-    hops[goal], cost[goal], weight[goal], border[0] = 0, 0.0, 0.0, goal
-    start, stop = 0, 1
-    for depth in range(max_hops):
-        end = stop
-        for place in range(start, end):
-            node = border[place]
-            if node != goal:
-                weight[node] = 1.0
-                if not first_person <= node < end_persons:
-                    persons = crowds[node] if len(crowds) == nodes else -1
-                    if persons < 0:
-                        persons = _persons_of(
-                            offsets, events, ranks, entities, role_base, first_person, end_persons, node, low, high,
-                            min(hub_cap, MANY_PERSONS), seen,
-                        )  # fmt: skip
-                    weight[node] = np.inf if persons > hub_cap else np.log2(1.0 + persons)
-                if np.isinf(weight[node]):
+    hops: np.ndarray,
+    cost: np.ndarray,
+    weight: np.ndarray,
+    reached_at: np.ndarray,
+    border: np.ndarray,
+    start: int,
+    stop: int,
+    depth: int,
+    other_hops: np.ndarray,
+    reach: int,
+) -> int:
+    """Lead on from border[start:stop], the nodes `depth` hops away; returns where the border ends now.
+
+    With `other_hops` (nodes,), only nodes at most `reach` hops from the other end are met.
+    """
+    end = stop
+    for place in range(start, stop):
+        node = border[place]
+        if depth > 0:
+            weight[node] = 1.0
+            if not first_person <= node < end_persons:
+                persons = crowds[node] if len(crowds) == len(hops) else -1
+                if persons < 0:
+                    persons = _persons_of(
+                        offsets, events, ranks, entities, role_base, first_person, end_persons, node, low, high,
+                        min(hub_cap, MANY_PERSONS), seen,
+                    )  # fmt: skip
+                weight[node] = np.inf if persons > hub_cap else np.log2(1.0 + persons)
+            if np.isinf(weight[node]):
+                continue
+        slot = first_not_before(ranks, offsets[node], offsets[node + 1], low)
+        while slot < offsets[node + 1] and ranks[slot] < high:
+            event = events[slot]
+            slot += 1
+            # Whoever is in an event that an earlier layer met is reached already.
+            if reached_at[event] < depth:
+                continue
+            reached_at[event] = depth
+            for role in range(entities.shape[1]):
+                code = entities[event, role]
+                if code < 0:
                     continue
-            slot = first_not_before(ranks, offsets[node], offsets[node + 1], low)
-            while slot < offsets[node + 1] and ranks[slot] < high:
-                event = events[slot]
-                slot += 1
-                # Whoever is in an event that an earlier layer met is reached already.
-                if reached_at[event] < depth:
-                    continue
-                reached_at[event] = depth
-                for role in range(entities.shape[1]):
-                    code = entities[event, role]
-                    if code < 0:
+                other = code + role_base[role]
+                if hops[other] == _UNREACHED:
+                    if len(other_hops) and not 0 <= other_hops[other] <= reach:
                         continue
-                    other = code + role_base[role]
-                    if hops[other] == _UNREACHED:
-                        hops[other] = depth + 1
-                        border[stop] = other
-                        stop += 1
-                    if hops[other] == depth + 1:
-                        cost[other] = min(cost[other], cost[node] + weight[node])
-        start = end
-        if hops[target] != _UNREACHED and not further:
-            break
-    return hops, cost, weight
+                    hops[other] = depth + 1
+                    border[end] = other
+                    end += 1
+                if hops[other] == depth + 1:
+                    cost[other] = min(cost[other], cost[node] + weight[node])
+    return end
 
 
 @njit(cache=True, nogil=True)

@@ -163,12 +163,14 @@ def test_distances_are_those_of_networkx_without_hubs(random_log, seed, cap):
     log = random_log(seed, 25)
     web = Web.of(TemporalGraph.build(log), "user")
     persons, around = persons_by_hand(log, web), joined(log, web)
-    hops, _, _ = web.distances(0, 0, (0, len(log)), max_hops=8, hub_cap=cap, further=True)
+    sweep = web.sweep(0, (0, len(log)), cap)
+    for _ in range(8):
+        sweep.grow()
     for start in around:
         hubs = [node for node in around if persons[node] > cap and not web.persons[0] <= node < web.persons[1]]
         free = around.subgraph(set(around) - set(hubs) | {0, start})
         expected = nx.shortest_path_length(free, start, 0) if nx.has_path(free, start, 0) else -1
-        assert hops[start] == (expected if expected <= 8 else -1)
+        assert sweep.hops[start] == (expected if expected <= 8 else -1)
 
 
 @settings(max_examples=20, deadline=None)
@@ -217,3 +219,21 @@ def test_nearness_is_personalised_pagerank(random_log, seed):
     exact = (seed_row @ np.linalg.inv(np.eye(nodes) - step)) * ends
     pushed = web.push(np.array([0]), (0, len(log)), restart=0.15, epsilon=1e-9, hub_cap=NO_CAP)
     assert pushed == pytest.approx(exact, abs=1e-6)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_what_two_nodes_have_together_is_told_event_by_event(random_log, seed):
+    log = random_log(seed, 40)
+    web = Web.of(TemporalGraph.build(log), "user")
+    tally = web.tally(0, (0, len(log)), log.amount, log.event_time, log.event_type)
+    by_hand = {}
+    for event, row in enumerate(log.entities):
+        nodes = {int(code + base) for code, base in zip(row, web.role_base, strict=True) if code != MISSING}
+        for other in nodes - {0} if 0 in nodes else ():
+            by_hand.setdefault(other, []).append(event)
+    assert tally.nodes.tolist() == sorted(by_hand)
+    for place, events in enumerate(by_hand[node] for node in sorted(by_hand)):
+        assert (tally.events[place], tally.first[place]) == (len(events), log.event_time[events].min())
+        assert tally.value[place] == pytest.approx(np.nansum(log.amount[events]))
+        assert tally.kinds[place] == sum(1 << kind for kind in set(log.event_type[events].tolist()))
