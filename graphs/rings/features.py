@@ -51,14 +51,21 @@ def membership(groups: Groups, actors: int) -> sp.csr_matrix:
 
 def shared_identifiers(ground: Ground, groups: Groups) -> Shared:
     """Every identifier, hubs too, that two or more members of a group used, sorted by (group, identifier)."""
-    ties = ground.ties
-    size = (ground.actor_count, int(ground.parties.offsets[-1]))
-    used = sp.csr_matrix((np.ones(len(ties.actor)), (ties.actor, ties.identifier)), shape=size)
-    counts = (membership(groups, ground.actor_count) @ used).tocoo()
-    kept = counts.data >= 2
-    order = np.lexsort((counts.col[kept], counts.row[kept]))
-    group, identifier, members = (column[kept][order] for column in (counts.row, counts.col, counts.data))
-    return Shared(group.astype(np.int64), identifier.astype(np.int64), members.astype(np.int64))
+    group, tie = ties_of_members(ground, groups)
+    identifiers = int(ground.parties.offsets[-1])
+    key, members = np.unique(group * identifiers + ground.ties.identifier[tie], return_counts=True)
+    kept = members >= 2
+    return Shared(key[kept] // identifiers, key[kept] % identifiers, members[kept])
+
+
+def ties_of_members(ground: Ground, groups: Groups) -> tuple[np.ndarray, np.ndarray]:
+    """(group, position in the ties) of every tie of every member, linear in these."""
+    order = np.argsort(ground.ties.actor, kind="stable")
+    offsets = np.searchsorted(ground.ties.actor[order], np.arange(ground.actor_count + 1))
+    start, stop = offsets[groups.actor], offsets[groups.actor + 1]
+    row = np.repeat(np.arange(len(groups.actor)), stop - start)
+    inside = np.arange(len(row)) - np.repeat(np.cumsum(stop - start) - (stop - start), stop - start)
+    return groups.group[row], order[start[row] + inside]
 
 
 def features_of(
@@ -109,14 +116,14 @@ def features_of(
 
 def _exclusivity(ground: Ground, groups: Groups, shared: Shared, tying: np.ndarray) -> np.ndarray:
     """Mass of members' ties to the shared identifiers over the mass of everybody's: (groups,)."""
-    ties, member = ground.ties, membership(groups, ground.actor_count)
-    size = (ground.actor_count, int(ground.parties.offsets[-1]))
-    mass = sp.csr_matrix((ties.mass, (ties.actor, ties.identifier)), shape=size)
-    total = np.asarray(mass.sum(axis=0)).ravel()
-    chosen = sp.csr_matrix((np.ones(int(tying.sum())), (shared.group[tying], shared.identifier[tying])),
-                           shape=(groups.count, size[1]))  # fmt: skip
-    mine = np.asarray((member @ mass).multiply(chosen).sum(axis=1)).ravel()
-    return mine / np.maximum(chosen @ total, 1e-300)
+    identifiers = int(ground.parties.offsets[-1])
+    group, tie = ties_of_members(ground, groups)
+    chosen = shared.group[tying] * identifiers + shared.identifier[tying]
+    counts = np.isin(group * identifiers + ground.ties.identifier[tie], chosen)
+    mine = np.bincount(group[counts], weights=ground.ties.mass[tie[counts]], minlength=groups.count)
+    total = np.bincount(ground.ties.identifier, weights=ground.ties.mass, minlength=identifiers)
+    every = np.bincount(shared.group[tying], weights=total[shared.identifier[tying]], minlength=groups.count)
+    return mine / np.maximum(every, 1e-300)
 
 
 def _bursts_inside(ground: Ground, member: sp.csr_matrix, bursts: Bursts) -> np.ndarray:
