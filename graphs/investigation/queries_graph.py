@@ -432,24 +432,22 @@ def _search(
     """The k best simple paths as (nodes, cost) in order of (hops, cost), and whether the search came to its end.
 
     Two sweeps meet, which says how far the ends are apart; then that from the goal goes on to the start, over nodes
-    only that a path of the length in question could use. Most often the paths of the fewest hops and one more do.
+    only that a path of the length in question could use: of the fewest hops, of one more, of as many as may be.
     """
     ahead, back = (workspace.web.sweep(node, window, hub_cap) for node in (start, goal))
     apart = meet(ahead, back, max_hops)
     if apart is None:
         return [], True
-    near = min(max_hops, apart + 1)
-    while back.depth < apart:
-        back.grow(ahead, length=near)
-    found = _best_paths(workspace, start, back, k, near)
-    if len(found[0]) == k or near == max_hops:
-        return found
-    while ahead.depth < max_hops // 2:
-        ahead.grow()
-    back = workspace.web.sweep(goal, window, hub_cap)
-    while back.depth < max_hops - 1:
-        back.grow(ahead if max_hops - back.depth - 1 <= ahead.depth else None, length=max_hops)
-    return _best_paths(workspace, start, back, k, max_hops)
+    for length in sorted({apart, min(apart + 1, max_hops), max_hops}):
+        while ahead.depth < length // 2:
+            ahead.grow()
+        while back.depth < max(apart, length - 1):
+            back.grow(ahead if length - back.depth - 1 <= ahead.depth else None, length=length)
+        found = _best_paths(workspace, start, back, k, length)
+        if len(found[0]) == k:
+            break
+        back = workspace.web.sweep(goal, window, hub_cap)
+    return found
 
 
 def _best_paths(
