@@ -35,9 +35,9 @@ def bursts_of(window: Window, uses: Uses, *, days: float, minutes: float) -> Bur
     With events coming at an identifier's own rate (Poisson, over `days`), nobody comes within a gap with probability
     exp(-rate × gap): that is the pair's surprise. Linear: only neighbours in time make a pair.
     """
-    time = window.time[uses.event]
-    order = np.lexsort((uses.event, time, uses.identifier))
-    identifier, actor, time = uses.identifier[order], uses.actor[order], time[order]
+    # Events stand in time order, so their positions sort as their times do.
+    order = np.argsort(uses.identifier * len(window.events) + uses.event, kind="stable")
+    identifier, actor, time = uses.identifier[order], uses.actor[order], window.time[uses.event[order]]
     gap = np.diff(time)
     near = (np.diff(identifier) == 0) & (np.diff(actor) != 0) & (gap <= minutes * _MINUTE)
     at = np.flatnonzero(near)
