@@ -15,6 +15,7 @@ from graphs.investigation.answers import (
     SimilarRing,
 )
 from graphs.investigation.rows import (
+    briefs_of,
     check_limit,
     chunks,
     resolve_ring,
@@ -43,10 +44,10 @@ def changes(workspace: Workspace, actor: Actor, since: datetime, *, until: datet
     end = until or datetime.now(UTC)
     masker = workspace.masker(actor)
     with workspace.store.read() as connection:
-        before, now = _standing(connection, since), _standing(connection, end)
-        moved = [ring for ring in now if now[ring].run_id != (before[ring].run_id if ring in before else None)]
         told = _told(connection, since, end)
-        names = sorted({*moved, *(ring for ring in told if ring in now)})
+        spoken_of = sorted(_spoken_of(connection, since, end) | told.keys())
+        before, now = (_standing(connection, moment, spoken_of) for moment in (since, end))
+        names = [ring for ring in spoken_of if ring in now]
         rows = {ring: row for part in chunks(names) for ring, row in _ring_rows_of(connection, part)}
         members_now = _member_sets(connection, {ring: now[ring].run_id for ring in names})
         members_before = _member_sets(connection, {ring: before[ring].run_id for ring in names if ring in before})
@@ -70,17 +71,37 @@ def changes(workspace: Workspace, actor: Actor, since: datetime, *, until: datet
     return Changes(since, end, tuple(found), counts)
 
 
-def _standing(connection: Connection, moment: datetime) -> dict[str, Any]:
-    """The newest version of each ring as of `moment`."""
-    wanted = (
-        select(
-            ring_versions.c.ring_id, ring_versions.c.run_id, ring_versions.c.status, ring_versions.c.preventable_value
-        )
-        .join(finder_runs, finder_runs.c.run_id == ring_versions.c.run_id)
-        .where(finder_runs.c.as_of <= moment)
-        .order_by(finder_runs.c.as_of, finder_runs.c.run_id)
+def _spoken_of(connection: Connection, since: datetime, until: datetime) -> set[str]:
+    """The rings of the runs in (since, until]."""
+    wanted = select(ring_versions.c.ring_id).join(finder_runs, finder_runs.c.run_id == ring_versions.c.run_id)
+    wanted = wanted.where(finder_runs.c.as_of > since, finder_runs.c.as_of <= until).distinct()
+    return set(connection.execute(wanted).scalars())
+
+
+def _standing(connection: Connection, moment: datetime, names: Sequence[str]) -> dict[str, Any]:
+    """The newest version as of `moment` of each ring named, where there is one.
+
+    Most stand in the last run before it; only for the others is the whole past asked.
+    """
+    past = finder_runs.c.as_of <= moment
+    order = (finder_runs.c.as_of, finder_runs.c.run_id)
+    last = select(finder_runs.c.run_id).where(past).order_by(*(column.desc() for column in order)).limit(1)
+    columns = (
+        ring_versions.c.ring_id,
+        ring_versions.c.run_id,
+        ring_versions.c.status,
+        ring_versions.c.preventable_value,
     )
-    return {row.ring_id: row for row in connection.execute(wanted).all()}
+    versions = select(*columns).join(finder_runs, finder_runs.c.run_id == ring_versions.c.run_id)
+    found: dict[str, Any] = {}
+    for narrower in (
+        versions.where(ring_versions.c.run_id == last.scalar_subquery()),
+        versions.where(past).order_by(*order),
+    ):
+        for part in chunks([name for name in names if name not in found]):
+            rows = connection.execute(narrower.where(ring_versions.c.ring_id.in_(part))).all()
+            found |= {row.ring_id: row for row in rows}
+    return found
 
 
 def _told(connection: Connection, since: datetime, until: datetime) -> dict[str, tuple[str, str | None]]:
@@ -100,6 +121,8 @@ def _change(
 ) -> tuple[str, int, int, str | None] | None:
     joined, left = len(members - (was or set())), len((was or set()) - members)
     word, other = told or (now.status, None)
+    if before is not None and word == before.status == "dormant":
+        return None
     if word in ("merged", "split", "dormant", "revived"):
         return word, joined, left, other
     if before is None:
@@ -153,19 +176,17 @@ def similar_rings(workspace: Workspace, actor: Actor, ring_id: str, *, limit: in
 
 
 def _shared(connection: Connection, ring_id: str) -> dict[str, int]:
-    """How many members and identifiers each other ring has in common with this one, over all versions."""
-    firm = ring_members.c.part != "peripheral"
-    mine = select(ring_members.c.entity_type, ring_members.c.entity_id).where(ring_members.c.ring_id == ring_id, firm)
-    own = mine.distinct().subquery()
-    theirs = (
-        select(ring_members.c.ring_id, ring_members.c.entity_type, ring_members.c.entity_id)
-        .join(own, and_(ring_members.c.entity_id == own.c.entity_id, ring_members.c.entity_type == own.c.entity_type))
-        .where(ring_members.c.ring_id != ring_id, firm)
-        .distinct()
-        .subquery()
-    )
-    wanted = select(theirs.c.ring_id, func.count()).group_by(theirs.c.ring_id)
-    return {ring: count for ring, count in connection.execute(wanted)}
+    """How many members and identifiers each other ring has in common with this one, in their newest versions."""
+    newest = and_(rings.c.ring_id == ring_members.c.ring_id, rings.c.run_id == ring_members.c.run_id)
+    mine = select(ring_members.c.entity_type, ring_members.c.entity_id).join(rings, newest)
+    mine = mine.where(ring_members.c.ring_id == ring_id, ring_members.c.part != "peripheral")
+    keys = [(row.entity_type, row.entity_id) for row in connection.execute(mine)]
+    shared: dict[str, int] = {}
+    for briefs in briefs_of(connection, keys).values():
+        for brief in briefs:
+            if brief.ring_id != ring_id and brief.part != "peripheral":
+                shared[brief.ring_id] = shared.get(brief.ring_id, 0) + 1
+    return shared
 
 
 def _likeness(mine: Row[Any], other: Row[Any], shared: int) -> tuple[float, tuple[str, ...]]:

@@ -171,6 +171,20 @@ def test_a_ring_that_came_and_went_into_another_is_told_of_once(bare, tmp_path):
     assert (change.ring.ring_id, change.change, change.other_ring_id) == ("R-A", "merged", "R-B")
 
 
+def test_a_ring_that_stays_dormant_is_no_news(bare, tmp_path):
+    for number, status in ((1, "born"), (2, "dormant"), (3, "dormant")):
+        take_in(bare, tmp_path, number, [ring("R-A", [U1], status=status, score=float(number))])
+    assert queries.changes(bare, ANA, day(1), until=day(2)).counts == {"dormant": 1}
+    assert queries.changes(bare, ANA, day(2), until=day(3)).counts == {}
+
+
+def test_a_ring_left_out_of_the_last_run_is_compared_with_the_one_before(bare, tmp_path):
+    take_in(bare, tmp_path, 1, [ring("R-A", [U1])])
+    take_in(bare, tmp_path, 2, [ring("R-B", [U2])])
+    take_in(bare, tmp_path, 3, [ring("R-A", [U1, U3])])
+    assert queries.changes(bare, ANA, day(2), until=day(3)).counts == {"grown": 1}
+
+
 def test_changes_compare_ends_not_steps(bare, tmp_path):
     for number, members in ((1, [U1]), (2, [U1, U2]), (3, [U1])):
         take_in(bare, tmp_path, number, [ring("R-A", members, score=float(number))])
