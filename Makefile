@@ -35,6 +35,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/graph_build.py
 	$(BIN)/python benchmarks/sampling.py
 	$(BIN)/python benchmarks/train_epoch.py
+	$(BIN)/python benchmarks/queries.py
 	$(BIN)/python benchmarks/embedding_export.py
 
 bench-quality: $(VENV)/.dev
