@@ -55,7 +55,8 @@ def refine(
     mean. An account whose links into another group weigh `second_home` × that group's mean is in that one, too.
     """
     home = found.copy()
-    rows, columns = links.nonzero()
+    # scipy's int32 would overflow in joint keys of account and group.
+    rows, columns = (place.astype(np.int64) for place in links.nonzero())
     weight = np.asarray(links[rows, columns]).ravel() if len(rows) else np.empty(0)
     for _ in range(rounds):
         inside, mean, mean_suspicion = _means(home, rows, columns, weight, suspicion)

@@ -82,6 +82,16 @@ def test_who_is_as_much_at_home_in_another_ring_is_in_both():
     assert refined([0, 0, 0, 1, 1, 1], links, [0.5] * 6) == [{0, 1, 2}, {2, 3, 4, 5}]
 
 
+def test_accounts_and_groups_may_be_so_many_that_their_product_passes_32_bits():
+    nodes = 90_000
+    pairs = [(node, node + 1, 1.0) for node in range(0, nodes, 2)]
+    groups = refine(
+        np.arange(nodes) // 2, matrix(nodes, *pairs, (nodes - 3, nodes - 2, 1.0)), np.ones(nodes),
+        weak=0, second_home=0.5, min_size=3,
+    )  # fmt: skip
+    assert members(groups) == [{nodes - 4, nodes - 3, nodes - 2}, {nodes - 3, nodes - 2, nodes - 1}]
+
+
 def test_groups_below_the_least_size_are_forgotten():
     assert refined([0, 0, 1, 1, 1], matrix(5, (0, 1, 1), *clique(2, 3, 4)), [0.5] * 5) == [{2, 3, 4}]
 
