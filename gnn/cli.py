@@ -29,7 +29,7 @@ VERBS = {
 USAGE = """usage: ringtrace <verb> [group=option] [key=value] …
 
 {verbs}
-  rings     work on what was found: queue, evidence, cases, verdicts (`ringtrace rings --help`)
+  rings       work on what was found: queue, evidence, cases, verdicts (`ringtrace rings --help`)
 
 `ringtrace <verb> --help` lists what a verb can be told."""
 
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code (0 done, 2 configuration, 3 data, 4 not found, 1 our fault)."""
     verb, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if verb in ("-h", "--help"):
-        print(USAGE.format(verbs="\n".join(f"  {name:<10}{what}" for name, (_, what) in VERBS.items())))
+        print(USAGE.format(verbs="\n".join(f"  {name:<12}{what}" for name, (_, what) in VERBS.items())))
         return 0
     if verb == "--version":
         print(importlib.metadata.version("ringtrace"))
