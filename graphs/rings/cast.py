@@ -63,11 +63,45 @@ def cast_of(ground: Ground, dossier: Dossier, roles: Roles, linking: np.ndarray)
     hubs = hubs[np.argsort(-ground.hubs.degree[hubs], kind="stable")][:_MOST_HUBS]
     things = np.concatenate([dossier.identifiers, hubs]).astype(np.int64)
     edges = [*_uses(ground, actors, things), *_transfers(ground, dossier, actors)]
-    nodes = [_account(ground, dossier, roles, place, int(code)) for place, code in enumerate(actors.tolist())]
-    nodes += [_thing(ground, dossier, roles, int(code), hubs) for code in things.tolist()]
+    deeds = _Deeds.of(ground, dossier)
+    nodes = [_account(ground, dossier, roles, deeds, place, code) for place, code in enumerate(actors.tolist())]
+    nodes += [_thing(ground, dossier, roles, deeds, code, hub=code in hubs) for code in things.tolist()]
     left = np.array([edge.source for edge in edges], np.int64)
     right = np.array([edge.target for edge in edges], np.int64)
     return Cast(tuple(nodes), tuple(edges), lay_out(len(nodes), left, right))
+
+
+@dataclass(frozen=True)
+class _Deeds:
+    """A ring's events, flows and ties by who or what they are of, so that a large ring costs no square."""
+
+    acted: _ByCode
+    sent: _ByCode
+    received: _ByCode
+    ties: _ByCode
+    shared: _ByCode
+
+    @classmethod
+    def of(cls, ground: Ground, dossier: Dossier) -> _Deeds:
+        return cls(
+            _ByCode(ground.actors, dossier.events),
+            _ByCode(ground.flows.source, dossier.flows),
+            _ByCode(ground.flows.target, dossier.flows),
+            _ByCode(ground.ties.actor, dossier.ties),
+            _ByCode(ground.ties.identifier, dossier.ties),
+        )
+
+
+class _ByCode:
+    """`of(code)`: those of the given rows whose code it is, in their order."""
+
+    def __init__(self, codes: np.ndarray, rows: np.ndarray) -> None:
+        order = np.argsort(codes[rows], kind="stable")
+        self._rows, self._codes = rows[order], codes[rows][order]
+
+    def of(self, code: int) -> np.ndarray:
+        low, high = np.searchsorted(self._codes, [code, code + 1])
+        return self._rows[low:high]
 
 
 def _uses(ground: Ground, actors: np.ndarray, things: np.ndarray) -> list[Edge]:
@@ -107,14 +141,12 @@ def _transfers(ground: Ground, dossier: Dossier, actors: np.ndarray) -> list[Edg
     ]  # fmt: skip
 
 
-def _account(ground: Ground, dossier: Dossier, roles: Roles, place: int, code: int) -> Node:
+def _account(ground: Ground, dossier: Dossier, roles: Roles, deeds: _Deeds, place: int, code: int) -> Node:
     window, member = ground.window, place < len(dossier.members)
-    sent = dossier.flows[ground.flows.source[dossier.flows] == code]
-    received = dossier.flows[ground.flows.target[dossier.flows] == code]
-    acted = dossier.events[ground.actors[dossier.events] == code]
+    sent, received, acted = deeds.sent.of(code), deeds.received.of(code), deeds.acted.of(code)
     flows = ground.flows.event[np.concatenate([sent, received])]
     seen = np.concatenate([window.time[acted], window.time[flows]])
-    ties = dossier.ties[ground.ties.actor[dossier.ties] == code]
+    ties = deeds.ties.of(code)
     seen = np.concatenate([seen, ground.ties.first[ties], ground.ties.last[ties]])
     return Node(
         entity_type=ground.parties.actor,
@@ -130,14 +162,14 @@ def _account(ground: Ground, dossier: Dossier, roles: Roles, place: int, code: i
     )
 
 
-def _thing(ground: Ground, dossier: Dossier, roles: Roles, code: int, hubs: np.ndarray) -> Node:
+def _thing(ground: Ground, dossier: Dossier, roles: Roles, deeds: _Deeds, code: int, *, hub: bool) -> Node:
     kind, key = ground.parties.name(ground.window.log, code)
-    ties = dossier.ties[ground.ties.identifier[dossier.ties] == code]
+    ties = deeds.shared.of(code)
     role = "insider" if code in roles.insiders else "identifier"
     return Node(
         entity_type=kind,
         entity_id=key,
-        part="peripheral" if code in hubs else "identifier",
+        part="peripheral" if hub else "identifier",
         role=role,
         score=None,
         attachment=len(ties) / len(dossier.members),

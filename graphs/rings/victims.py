@@ -31,7 +31,7 @@ def likely_victims(ground: Ground, passed: np.ndarray) -> np.ndarray:
 
 def flow_suspicion(ground: Ground) -> np.ndarray:
     """How suspicious each flow is, (flows,): its event's score, at least `_STRANGE` from a strange shared device."""
-    uses, ties = ground.uses, ground.ties
+    uses, ties = _in_flows(ground), ground.ties
     tie = np.searchsorted(ties.identifier << 31 | ties.actor, uses.identifier << 31 | uses.actor)
     fresh = ground.window.time[uses.event] - ties.first[tie] <= MICROSECONDS_PER_DAY
     brief = ties.last[tie] - ties.first[tie] <= 3 * MICROSECONDS_PER_DAY
@@ -48,7 +48,7 @@ def payees(ground: Ground) -> Uses:
     Mules of takeovers share little else. A device of one account says nothing of whom it pays: victims pay from
     their own phones.
     """
-    uses, flows = ground.uses, ground.flows
+    uses, flows = _in_flows(ground), ground.flows
     order = np.argsort(uses.event, kind="stable")
     low = np.searchsorted(uses.event[order], flows.event)
     high = np.searchsorted(uses.event[order], flows.event, side="right")
@@ -56,3 +56,12 @@ def payees(ground: Ground) -> Uses:
     at = order[low[flow] + np.arange(len(flow)) - np.repeat(np.cumsum(high - low) - (high - low), high - low)]
     several = ground.hubs.degree[uses.identifier[at]] >= 2
     return Uses(flows.event[flow][several], flows.target[flow][several], uses.identifier[at][several])
+
+
+def _in_flows(ground: Ground) -> Uses:
+    """The uses in events that move money between accounts."""
+    moves = np.zeros(len(ground.window.events), bool)
+    moves[ground.flows.event] = True
+    uses = ground.uses
+    kept = moves[uses.event]
+    return Uses(uses.event[kept], uses.actor[kept], uses.identifier[kept])
