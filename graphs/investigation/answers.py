@@ -364,3 +364,91 @@ class BlockPlan:
     since: datetime
     touched: tuple[Touched, ...]
     innocents: int
+
+
+@dataclass(frozen=True)
+class Marked:
+    """An entity on a list; `mark.entity_id` is as its reader may see it."""
+
+    entity: Entity
+    mark: Mark
+
+
+@dataclass(frozen=True)
+class FinderRun:
+    """One imported run of the finder: when it looked, with which scores and settings, and how much it found."""
+
+    run_id: int
+    as_of: datetime
+    previous_as_of: datetime | None
+    rings: int
+    imported_at: datetime
+    imported_by: str
+    model_version: str | None
+    score_source: str | None
+    counts: Mapping[str, int]
+    finder: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Hub:
+    """An identifier that `persons` accounts used, more than `cap`: it ties nobody together."""
+
+    entity: Entity
+    persons: int
+    cap: int
+
+
+@dataclass(frozen=True)
+class BoardRow:
+    """One model on a scoreboard; a floor is what a simpler way reaches. Shares are within the alert budget."""
+
+    title: str
+    is_floor: bool
+    auc: float | None
+    ap: float | None
+    recall_at_budget: float | None
+    precision_at_budget: float | None
+    value_recall: float | None
+
+
+@dataclass(frozen=True)
+class Board:
+    """How well one task was answered on its test period, in the words of the run that was judged."""
+
+    task: str
+    verdict: str
+    outcome: str
+    events: int
+    frauds: int
+    first_time: datetime | None
+    last_time: datetime | None
+    rows: tuple[BoardRow, ...]
+
+
+@dataclass(frozen=True)
+class Models:
+    """What stands behind the rings: finder runs, newest first; the hub register of the newest; the model's figures."""
+
+    runs: tuple[FinderRun, ...]
+    hubs: tuple[Hub, ...]
+    model_version: str | None
+    boards: tuple[Board, ...]
+
+
+@dataclass(frozen=True)
+class NarrativePart:
+    """One question of a narrative and the facts that answer it, each a sentence."""
+
+    question: str
+    facts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Narrative:
+    """A draft for a report on a case: who, what, when, where, why, how, and what speaks against it. Facts only."""
+
+    case_id: str
+    ring_id: str
+    as_of: datetime
+    parts: tuple[NarrativePart, ...]

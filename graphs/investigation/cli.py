@@ -22,6 +22,7 @@ from graphs.errors import ConfigError, DataError, NotFoundError, RingtraceError
 from graphs.investigation import exports, feedback, queries
 from graphs.investigation.answers import QueueFilter
 from graphs.investigation.completion import SHELLS, completion
+from graphs.investigation.narrative import plain_text
 from graphs.investigation.screen import cards, printable, table, tell
 from graphs.investigation.workspace import Workspace
 from graphs.logs import mask
@@ -30,6 +31,7 @@ from graphs.stores.actors import ROLES, Actor
 from graphs.stores.cases import OUTCOMES, VERDICTS
 from graphs.stores.errors import ConflictError, ForbiddenError
 from graphs.stores.importing import import_run
+from graphs.stores.lists import LISTS
 
 PROGRAM = "ringtrace rings"
 WORKSPACE_VARIABLE = "RINGTRACE_WORKSPACE"
@@ -107,8 +109,8 @@ def _actor(workspace: Workspace, name: str | None) -> Actor:
 def _init(args: argparse.Namespace) -> str:
     """A workspace; whoever makes the first one of a store is its admin."""
     folder = Path(args.folder or args.workspace)
-    graph = None if args.graph is None else Path(args.graph)
-    workspace = Workspace.make(folder, graph=graph, store=args.store, person=args.person_type)
+    graph, model = (None if path is None else Path(path) for path in (args.graph, args.model))
+    workspace = Workspace.make(folder, graph=graph, store=args.store, person=args.person_type, model=model)
     name = args.actor or getpass.getuser()
     if not people.all_people(workspace.store):
         people.set_person(workspace.store, Actor(name, "admin", "cli"), name, "admin")
@@ -163,6 +165,7 @@ _ARGUMENTS = {
     "to": _argument("to", metavar="NAME", help="who is to work on it"),
     "verdict": _argument("verdict", metavar="VERDICT", help=f"one of {', '.join(VERDICTS)}"),
     "note": _argument("note", metavar="TEXT", help="the note"),
+    "list": _argument("list", nargs="?", choices=LISTS, help="only this one"),
     "batch": _argument("batch", metavar="BATCH", help="which block, as `block` said"),
     "name": _argument("name", metavar="NAME", help="the person"),
     "role": _argument("role", choices=ROLES, help="what they may do"),
@@ -426,6 +429,22 @@ def _show_plan(plan: Any) -> str:
     return f"{rows}\n{plan.innocents:,} persons not judged fraud would be touched; --yes does it"
 
 
+def _show_marked(found: Any) -> str:
+    rows = [asdict(one.mark) | {"entity": one.entity} for one in found]
+    return table(rows, ("list", "entity", "set_by", "set_at", "expires_at", "batch", "reason")) if rows else "none"
+
+
+def _show_models(found: Any) -> str:
+    runs = table(found.runs, ("as_of", "rings", "score_source", "model_version", "imported_by", "imported_at"))
+    parts = [runs if found.runs else "no run was imported"]
+    for board in found.boards:
+        columns = ("title", "auc", "ap", "recall_at_budget", "precision_at_budget", "value_recall")
+        parts.append(f"{board.task}: {board.verdict}\n{table(board.rows, columns)}")
+    if found.hubs:
+        parts.append(f"hubs, which tie nobody\n{table(found.hubs, ('entity', 'persons', 'cap'))}")
+    return "\n\n".join(parts)
+
+
 def _show_similar(found: Any) -> str:
     rows = [
         {"ring": one.ring.ring_id, "alike": one.similarity, "because": ", ".join(one.because),
@@ -552,6 +571,13 @@ COMMANDS = {
         lambda ws, actor, args: queries.case_sheet(ws, actor, args.case),
         _show_case,
     ),
+    "narrative": Command(
+        "the draft of a report: who, what, when, where, why, how",
+        "narrative C-12",
+        _arguments("case"),
+        lambda ws, actor, args: queries.case_narrative(ws, actor, args.case),
+        plain_text,
+    ),
     "claim": Command(
         "take a case; if somebody has it you are told who",
         "claim R-7F3K2Q",
@@ -638,6 +664,13 @@ COMMANDS = {
         _unblock,
         str,
     ),
+    "lists": Command(
+        "who is watched, tagged benign or blocked",
+        "lists block",
+        _arguments("list"),
+        lambda ws, actor, args: queries.marked(ws, actor, args.list),
+        _show_marked,
+    ),
     "unmask": Command(
         "the whole id of an entity, for a reason that is kept",
         'unmask card:~9rYx… --reason "to call the bank"',
@@ -651,6 +684,13 @@ COMMANDS = {
         _arguments("ring", "format", "table", "output"),
         _export,
         str,
+    ),
+    "models": Command(
+        "what stands behind the rings: finder runs, the model's figures, the hub register",
+        "models",
+        _arguments(),
+        lambda ws, actor, args: queries.models(ws, actor),
+        _show_models,
     ),
     "labels": Command(
         "verdicts as labels for training, and hints for the finder (lead)",
@@ -734,6 +774,7 @@ def _parser() -> argparse.ArgumentParser:
     init = words.add_parser("init", parents=[common], help="make a workspace: a case store, and the graph it speaks of")
     init.add_argument("folder", nargs="?", help="default: the workspace")
     init.add_argument("--graph", help="a folder of `ringtrace build` or `ingest`: its graph or log")
+    init.add_argument("--model", help="a folder of `ringtrace train`: the run behind the scores, for its figures")
     init.add_argument("--store", help="postgresql+psycopg://… (default: SQLite in the folder)")
     init.add_argument("--person-type", default="user", help="the type of entity that acts (default user)")
     for name, command in COMMANDS.items():

@@ -1,5 +1,6 @@
 """All questions under one name: `queries.ring_queue(workspace, actor)`. What they answer with is in `answers`."""
 
+from graphs.investigation.narrative import case_narrative
 from graphs.investigation.queries_cases import audit_trail, case_sheet
 from graphs.investigation.queries_entities import entity_sheet, lookup, unmask
 from graphs.investigation.queries_graph import (
@@ -11,16 +12,21 @@ from graphs.investigation.queries_graph import (
     timeline,
 )
 from graphs.investigation.queries_history import changes, similar_rings
+from graphs.investigation.queries_lists import marked
+from graphs.investigation.queries_models import models
 from graphs.investigation.queries_rings import SORTS, open_rings, ring_money, ring_queue, ring_sheet
 
 __all__ = [
     "SORTS",
     "audit_trail",
     "block_dry_run",
+    "case_narrative",
     "case_sheet",
     "changes",
     "entity_sheet",
     "lookup",
+    "marked",
+    "models",
     "near_fraud",
     "neighbours",
     "open_rings",

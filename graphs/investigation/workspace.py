@@ -28,6 +28,7 @@ STORE_VARIABLE = "RINGTRACE_STORE"
 @dataclass(frozen=True)
 class Workspace:
     """`graph_folder` is that of a saved graph or event log; without one, questions about events are turned down.
+    `model_folder`, if known, is that of the training run whose scores the rings were found with.
 
     `person_type` is the type of entity that acts (users); all others are identifiers that may be shared.
 
@@ -38,21 +39,37 @@ class Workspace:
     store: CaseStore
     graph_folder: Path | None = None
     person_type: str = "user"
+    model_folder: Path | None = None
 
     @classmethod
     def make(
-        cls, folder: Path, *, graph: Path | None = None, store: str | None = None, person: str = "user"
+        cls,
+        folder: Path,
+        *,
+        graph: Path | None = None,
+        store: str | None = None,
+        person: str = "user",
+        model: Path | None = None,
     ) -> Workspace:
         """Write a workspace into `folder` and open it. `store` None: SQLite beside it, in cases.db.
 
         A workspace that is there keeps its cases. Raises ConfigError if `folder` holds something else.
         """
         folder = Path(folder)
+        beside = folder.absolute()
+        facts = {
+            "format": _FORMAT,
+            "store": store,
+            "graph": _relative(graph, beside),
+            "model": _relative(model, beside),
+            "person_type": person,
+        }
+        text = json.dumps(facts, indent=1) + "\n"
         if not (folder / _FACTS).is_file():
             with whole_folder(folder, _FACTS, "workspace") as made:
-                _write_facts(made, graph and Path(graph).absolute(), store, person)
+                (made / _FACTS).write_text(text, encoding="utf-8")
         else:
-            _write_facts(folder, graph and Path(graph).absolute(), store, person)
+            (folder / _FACTS).write_text(text, encoding="utf-8")
         return cls.open(folder, create=True)
 
     @classmethod
@@ -69,7 +86,8 @@ class Workspace:
         graph = None if facts["graph"] is None else (folder / facts["graph"]).resolve()
         if graph is not None and not any((graph / name).is_file() for name in ("graph.json", "log.json")):
             raise NotFoundError(f"{graph} holds no graph or event log; `ringtrace build` writes one")
-        return cls(CaseStore.open(url, create=create or url == beside), graph, facts["person_type"])
+        model = None if facts.get("model") is None else (folder / facts["model"]).resolve()
+        return cls(CaseStore.open(url, create=create or url == beside), graph, facts["person_type"], model)
 
     @cached_property
     def graph(self) -> TemporalGraph:
@@ -104,8 +122,6 @@ class Workspace:
         self.store.close()
 
 
-def _write_facts(folder: Path, graph: Path | None, store: str | None, person: str) -> None:
+def _relative(path: Path | None, folder: Path) -> str | None:
     # Relative to the workspace, so that both may move together.
-    place = None if graph is None else os.path.relpath(graph, folder.parent / folder.name)
-    facts = {"format": _FORMAT, "store": store, "graph": place, "person_type": person}
-    (folder / _FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    return None if path is None else os.path.relpath(Path(path).absolute(), folder)

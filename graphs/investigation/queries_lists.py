@@ -1,0 +1,27 @@
+"""Who is on the watch list, tagged benign or blocked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from graphs.investigation.answers import Marked
+from graphs.investigation.rows import check_words
+from graphs.investigation.workspace import Workspace
+from graphs.stores.actors import Actor
+from graphs.stores.lists import LISTS, marks_of
+
+
+def marked(workspace: Workspace, actor: Actor, name: str | None = None) -> tuple[Marked, ...]:
+    """The marks that hold now, of one list or all, newest first."""
+    actor.must("view")
+    check_words("list", () if name is None else (name,), LISTS)
+    masker = workspace.masker(actor)
+    with workspace.store.read() as connection:
+        held = [mark for mark in marks_of(connection, datetime.now(UTC)) if name in (None, mark.list)]
+    workspace.store.saw(actor, "view", "lists", {"list": name, "rows": len(held)})
+    found = []
+    for mark in held:
+        entity = masker.entity(mark.entity_type, mark.entity_id)
+        found.append(Marked(entity, replace(mark, entity_id=entity.text, reason=masker.prose(mark.reason))))
+    return tuple(found)
