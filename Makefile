@@ -52,14 +52,14 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[dev,sweep,postgres,feast,downstream]'
+	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[dev,sweep,postgres,feast,downstream,serve]'
 	touch $@ $(VENV)/.core
 
 # Pin what a fresh environment resolves to. The local part of torch's version (+cpu, +cu128) is the user's choice.
 lock:
 	rm -rf .venv-lock
 	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install -qq -e '.[dev,sweep,postgres,feast,downstream]'
+	.venv-lock/bin/python -m pip install -qq -e '.[dev,sweep,postgres,feast,downstream,serve]'
 	head -1 constraints.txt > constraints.new
 	.venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' | LC_ALL=C sort -f >> constraints.new
 	mv constraints.new constraints.txt

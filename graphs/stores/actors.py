@@ -15,6 +15,9 @@ ROLES: tuple[RoleName, ...] = get_args(RoleName)
 
 PERMISSIONS: dict[str, RoleName] = {
     "view": "viewer",
+    "sign_in": "viewer",
+    "sign_out": "viewer",
+    "sign_in_failed": "viewer",
     "claim": "investigator",
     "release": "investigator",
     "set_status": "investigator",

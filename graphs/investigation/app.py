@@ -1,0 +1,46 @@
+"""`create_app`: the HTTP API and the console of one workspace, as one application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+
+from graphs.investigation import api, health, problems
+from graphs.investigation.access import Access
+from graphs.investigation.console.pages import mount
+from graphs.investigation.guard import Guard
+from graphs.investigation.settings import ServeSettings
+from graphs.investigation.workspace import Workspace
+
+
+def create_app(workspace: Workspace, settings: ServeSettings | None = None) -> FastAPI:
+    """The application over `workspace`; `app.state` has workspace, settings, access and, for the console to set,
+    `error_page`: a function (request, status, title, detail) -> Response."""
+    settings = settings or ServeSettings()
+    app = FastAPI(
+        title="Ringtrace", version=version("ringtrace"), description=api.ABOUT, lifespan=_warm, docs_url=None,
+        redoc_url=None, openapi_url=f"{api.PREFIX}/openapi.json",
+    )  # fmt: skip
+    app.state.workspace = workspace
+    app.state.settings = settings
+    app.state.access = Access(workspace, settings)
+    app.state.error_page = None
+    problems.install(app)
+    app.include_router(health.router)
+    app.include_router(api.router)
+    mount(app)
+    app.add_middleware(Guard, settings=settings, most_bytes={api.UPLOADS: settings.most_upload_bytes})
+    return app
+
+
+@asynccontextmanager
+async def _warm(app: FastAPI) -> AsyncIterator[None]:
+    """Whoever asks first should not wait for the graph to be read."""
+    if app.state.workspace.graph_folder is not None:
+        await run_in_threadpool(lambda: app.state.workspace.web)
+    yield
+    app.state.workspace.close()
