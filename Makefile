@@ -16,9 +16,18 @@ demo: $(VENV)/.core
 	$(BIN)/ringtrace ingest data=world output=$(DEMO)/ingest
 	$(BIN)/ringtrace train data=world experiment=demo output=$(DEMO)/train
 	$(BIN)/ringtrace score data=world bundle=$(DEMO)/train/bundle history=false entities=[user] output=$(DEMO)/score
+	$(BIN)/ringtrace embed data=world bundle=$(DEMO)/train/bundle history=false output=$(DEMO)/embeddings
+	$(BIN)/ringtrace build data=world output=$(DEMO)/graph
+	$(BIN)/ringtrace find data=world scores=$(DEMO)/score output=$(DEMO)/rings
+	$(BIN)/ringtrace rings init $(DEMO)/workspace --graph $(DEMO)/graph/graph
+	$(BIN)/ringtrace rings -w $(DEMO)/workspace import $(DEMO)/rings
+	$(BIN)/ringtrace rings -w $(DEMO)/workspace list --limit 10
 	@echo
 	@echo "Look at:  $(DEMO)/train/report.html    how well it finds fraud, beside the floors (report_user.html: and who)"
+	@echo "          $(DEMO)/rings/pictures       the rings it found, one picture each"
+	@echo "          $(BIN)/ringtrace rings -w $(DEMO)/workspace list    the same as a queue of cases (docs/investigators.md)"
 	@echo "          $(DEMO)/score                scores of events and entities, with your own keys (Parquet)"
+	@echo "          $(DEMO)/embeddings           a vector for every entity, for a model of yours (docs/embeddings.md)"
 	@echo "          $(DEMO)/ingest               what was doubtful in the input"
 	@echo "          $(BIN)/tensorboard --logdir $(DEMO)/train    how training went"
 
