@@ -30,6 +30,7 @@ USAGE = """usage: ringtrace <verb> [group=option] [key=value] …
 
 {verbs}
   rings       work on what was found: queue, evidence, cases, verdicts (`ringtrace rings --help`)
+  serve       the same over HTTP: API and console (`ringtrace serve --help`)
 
 `ringtrace <verb> --help` lists what a verb can be told."""
 
@@ -47,6 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from graphs.investigation.cli import main as rings  # brings SQLAlchemy, which no other verb needs
 
         return rings(rest)
+    if verb == "serve":
+        from graphs.investigation.serving import main as serve
+
+        return serve(rest)
     if verb not in VERBS:
         known = ", ".join(VERBS)
         sys.stderr.write(f"{verb}: no such verb{nearest(verb, VERBS)}; there are: {known}\n")

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from graphs.investigation import api, health, problems
 from graphs.investigation.access import Access
+from graphs.investigation.api.document import document
 from graphs.investigation.console.pages import mount
 from graphs.investigation.guard import Guard
 from graphs.investigation.settings import ServeSettings
@@ -22,7 +23,7 @@ def create_app(workspace: Workspace, settings: ServeSettings | None = None) -> F
     `error_page`: a function (request, status, title, detail) -> Response."""
     settings = settings or ServeSettings()
     app = FastAPI(
-        title="Ringtrace", version=version("ringtrace"), description=api.ABOUT, lifespan=_warm, docs_url=None,
+        title="Ringtrace", version=version("ringtrace"), lifespan=_warm, docs_url=None,
         redoc_url=None, openapi_url=f"{api.PREFIX}/openapi.json",
     )  # fmt: skip
     app.state.workspace = workspace
@@ -33,6 +34,7 @@ def create_app(workspace: Workspace, settings: ServeSettings | None = None) -> F
     app.include_router(health.router)
     app.include_router(api.router)
     mount(app)
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]
     app.add_middleware(Guard, settings=settings, most_bytes={api.UPLOADS: settings.most_upload_bytes})
     return app
 

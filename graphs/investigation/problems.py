@@ -146,6 +146,9 @@ def _refused(request: Request, error: Exception) -> Response:
 def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [Fault(_place(one["loc"]), mask(one["msg"])) for one in error.errors()]
+    if any(one["type"] == "missing" and one["loc"] == ("header", "if-match") for one in error.errors()):
+        told = "Say which version you saw: If-Match with the ETag of the case or ring, or * for any."
+        return problem(request, 428, told, errors=errors)
     listed = "; ".join(f"{one.where}: {one.what}" for one in errors)
     return problem(request, 422, f"The request is not as it should be. {listed}", errors=errors)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from sqlalchemy import func, select
 
 from graphs.investigation.answers import (
@@ -14,7 +12,10 @@ from graphs.investigation.answers import (
 from graphs.investigation.rows import (
     audit_line,
     check_limit,
+    ids_in,
     make_cursor,
+    masked_case,
+    masked_note,
     masked_verdict,
     read_cursor,
     ring_row,
@@ -38,13 +39,14 @@ def case_sheet(workspace: Workspace, actor: Actor, name: str) -> CaseSheet:
         row = connection.execute(ring_rows().where(rings.c.ring_id == case.ring_id)).one()
         given = verdicts_of(connection, case_id=case.case_id)
         lines = select(audit).where(audit.c.subject == f"case:{case.case_id}").order_by(audit.c.audit_id)
+        ids = ids_in(connection, case.ring_id)
         sheet = CaseSheet(
-            case=case,
+            case=masked_case(case, masker, ids),
             ring=ring_row(row, masker),
             verdicts=tuple(
-                (masker.entity(one.entity_type, one.entity_id), masked_verdict(one, masker)) for one in given
+                (masker.entity(one.entity_type, one.entity_id), masked_verdict(one, masker, ids)) for one in given
             ),
-            notes=tuple(replace(note, text=masker.prose(note.text)) for note in notes_of(connection, case.case_id)),
+            notes=tuple(masked_note(note, masker, ids) for note in notes_of(connection, case.case_id)),
             audit=tuple(audit_line(line, masker) for line in connection.execute(lines)),
         )
     workspace.store.saw(actor, "view", f"case:{case.case_id}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +15,16 @@ from graphs.investigation.answers import (
     Found,
     RingPayment,
 )
-from graphs.investigation.rows import as_answer, briefs_of, masked_verdict, ring_row, ring_rows
+from graphs.investigation.rows import (
+    as_answer,
+    briefs_of,
+    ids_in,
+    masked_case,
+    masked_mark,
+    masked_verdict,
+    ring_row,
+    ring_rows,
+)
 from graphs.investigation.workspace import Workspace
 from graphs.stores.actors import Actor
 from graphs.stores.cases import Case, find_case, verdicts_of
@@ -51,7 +59,7 @@ def lookup(workspace: Workspace, actor: Actor, asked: str) -> Found:
             asked=masker.entity("", text).text if types else masker.prose(text),
             entities=tuple((masker.entity(*key), briefs.get(key, ())) for key in keys),
             rings=() if ring is None else (ring_row(ring, masker),),
-            cases=() if case is None else (case,),
+            cases=() if case is None else (masked_case(case, masker, ids_in(connection, case.ring_id)),),
             payments=tuple((row.ring_id, as_answer(RingPayment, row)) for row in connection.execute(paid)),
         )
     workspace.store.saw(actor, "view", f"lookup:{text}", {"found": bool(found)})
@@ -80,6 +88,7 @@ def entity_sheet(workspace: Workspace, actor: Actor, entity_type: str, key: str)
     if code is None and not (briefs or given or held):
         raise NotFoundError(f"no {entity_type} has the id given")
     events, first, last, attributes = (0, None, None, {}) if code is None else _facts(workspace, entity_type, code)
+    shown = {name: masker.prose(value) if isinstance(value, str) else value for name, value in attributes.items()}
     workspace.store.saw(actor, "view", f"{entity_type}:{entity_id}")
     return EntitySheet(
         entity=masker.entity(entity_type, entity_id),
@@ -87,10 +96,10 @@ def entity_sheet(workspace: Workspace, actor: Actor, entity_type: str, key: str)
         events=events,
         first_event=first,
         last_event=last,
-        attributes=attributes,
+        attributes=shown,
         rings=briefs,
         verdicts=tuple(given),
-        marks=tuple(replace(mark, entity_id=masker.entity(entity_type, entity_id).text) for mark in held),
+        marks=tuple(masked_mark(mark, masker) for mark in held),
     )
 
 

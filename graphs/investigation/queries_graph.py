@@ -50,6 +50,7 @@ HUB_PERSONS = 20
 """An identifier of more persons than this is a hub: shown, but no path leads over it unless hubs are asked for."""
 
 MOST_HOPS = 8
+MOST_PATHS = 20
 _EXPANSIONS = 2000
 """How many partial paths are looked at before the search for more says that it was cut short."""
 
@@ -83,7 +84,7 @@ def neighbours(
     share = found.events[keep] / _degrees(workspace.web, found.nodes[keep], window)
     rarity = np.where(_are_persons(workspace.web, found.nodes[keep]), 1 / share, persons)
     order = np.lexsort((found.nodes[keep], -found.events[keep], rarity))
-    start = 0 if cursor is None else int(read_cursor(cursor, "neighbours")[0])
+    start = 0 if cursor is None else max(0, int(read_cursor(cursor, "neighbours")[0]))
     shown = order[start : start + limit]
     rows = _neighbours(workspace, actor, found.take(keep[shown]), persons[shown], share[shown])
     more = make_cursor("neighbours", start + limit, "") if start + limit < len(order) else None
@@ -124,8 +125,8 @@ def paths(
     unless `hubs`. A* with exact distances to the target, so that nearly every look is at a path to be shown.
     """
     actor.must("view")
-    if not (1 <= k <= 20 and 1 <= max_hops <= MOST_HOPS):
-        raise ConfigError(f"k: 1 to 20 paths, max_hops: 1 to {MOST_HOPS}; got {k} and {max_hops}")
+    if not (1 <= k <= MOST_PATHS and 1 <= max_hops <= MOST_HOPS):
+        raise ConfigError(f"k: 1 to {MOST_PATHS} paths, max_hops: 1 to {MOST_HOPS}; got {k} and {max_hops}")
     start, goal = _node(workspace, actor, source), _node(workspace, actor, target)
     if start == goal:
         raise ConfigError("paths: name two entities, these are one")

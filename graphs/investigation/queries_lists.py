@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from graphs.investigation.answers import Marked
-from graphs.investigation.rows import check_words
+from graphs.investigation.rows import check_words, masked_mark
 from graphs.investigation.workspace import Workspace
 from graphs.stores.actors import Actor
 from graphs.stores.lists import LISTS, marks_of
@@ -23,5 +22,5 @@ def marked(workspace: Workspace, actor: Actor, name: str | None = None) -> tuple
     found = []
     for mark in held:
         entity = masker.entity(mark.entity_type, mark.entity_id)
-        found.append(Marked(entity, replace(mark, entity_id=entity.text, reason=masker.prose(mark.reason))))
+        found.append(Marked(entity, masked_mark(mark, masker)))
     return tuple(found)

@@ -20,7 +20,8 @@ from graphs.investigation.answers import (
 )
 from graphs.investigation.masking import Masker
 from graphs.signatures import nearest
-from graphs.stores.cases import GivenVerdict
+from graphs.stores.cases import Case, GivenVerdict, Note
+from graphs.stores.lists import Mark
 from graphs.stores.models import (
     cases,
     marks,
@@ -71,11 +72,16 @@ def read_cursor(cursor: str, sort: str) -> tuple[Any, str]:
     """What `make_cursor` wrote for this list. Raises ConfigError for anything else."""
     try:
         of, value, ring_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if of == sort and isinstance(value, int | float) and isinstance(ring_id, str):
+        if of == sort and type(value) in (int, float) and abs(value) < 2**63 and _is_key(ring_id):
             return value, ring_id
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, binascii.Error, RecursionError):
         pass
     raise ConfigError("cursor: not one of this list; start again without it")
+
+
+def _is_key(text: Any) -> bool:
+    # What no database keeps, no cursor of ours holds.
+    return isinstance(text, str) and "\x00" not in text and bool(text == text.encode(errors="replace").decode())
 
 
 def check_words(key: str, words: Iterable[str], known: Iterable[str]) -> None:
@@ -147,11 +153,39 @@ def chunks(keys: Sequence[T], size: int = 400) -> Iterable[Sequence[T]]:
     return (keys[start : start + size] for start in range(0, len(keys), size))
 
 
-def masked_verdict(given: GivenVerdict, masker: Masker) -> GivenVerdict:
-    """A verdict as its reader may see it."""
+def ids_in(connection: Connection, ring_id: str) -> tuple[tuple[str, str], ...]:
+    """Whoever is or was in a ring: what people write on it may name them."""
+    wanted = select(ring_members.c.entity_type, ring_members.c.entity_id).where(ring_members.c.ring_id == ring_id)
+    return tuple((kind, key) for kind, key in connection.execute(wanted.distinct()))
+
+
+def masked_verdict(given: GivenVerdict, masker: Masker, ids: Sequence[tuple[str, str]] = ()) -> GivenVerdict:
+    """A verdict as its reader may see it; `ids` may stand in its texts, too."""
     shown = masker.entity(given.entity_type, given.entity_id).text
-    note = None if given.note is None else masker.prose(given.note)
-    return replace(given, entity_id=shown, reason=masker.prose(given.reason), note=note)
+    told = (*ids, (given.entity_type, given.entity_id))
+    note = None if given.note is None else masker.prose(given.note, told)
+    return replace(given, entity_id=shown, reason=masker.prose(given.reason, told), note=note)
+
+
+def masked_case(case: Case, masker: Masker, ids: Sequence[tuple[str, str]] = ()) -> Case:
+    """A case as its reader may see it; `ids` may stand in its texts."""
+    waiting, reason = (
+        None if text is None else masker.prose(text, ids) for text in (case.waiting_for, case.outcome_reason)
+    )
+    return replace(
+        case, waiting_for=waiting, outcome_reason=reason, opened_because=masker.prose(case.opened_because, ids)
+    )
+
+
+def masked_note(note: Note, masker: Masker, ids: Sequence[tuple[str, str]] = ()) -> Note:
+    """A note as its reader may see it; `ids` may stand in it."""
+    return replace(note, text=masker.prose(note.text, ids))
+
+
+def masked_mark(mark: Mark, masker: Masker) -> Mark:
+    """A mark as its reader may see it."""
+    entity = (mark.entity_type, mark.entity_id)
+    return replace(mark, entity_id=masker.entity(*entity).text, reason=masker.prose(mark.reason, [entity]))
 
 
 def audit_line(row: Row[Any], masker: Masker) -> AuditLine:

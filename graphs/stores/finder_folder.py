@@ -83,10 +83,7 @@ def read_finder_run(folder: Path) -> FinderRun:
     if not (folder / "run.json").is_file():
         raise NotFoundError(f"{folder.absolute()} holds no finder run (no run.json); `ringtrace find` writes one")
     faults: list[Fault] = []
-    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    if facts.get("format") != FORMAT:
-        remedy = "Run the finder again."
-        faults.append(Fault("format", "run.json", None, f"format {facts.get('format')}, expected {FORMAT}", remedy))
+    facts = _facts(folder / "run.json", faults)
     tables = {name: _read(folder / f"{name}.parquet", columns, faults) for name, columns in TABLES.items()}
     if not faults:
         _check_content(tables, faults)
@@ -102,6 +99,25 @@ def read_finder_run(folder: Path) -> FinderRun:
         tables=tables,
         pictures={ring: svg for ring, svg in pictures.items() if ring in known},
     )
+
+
+def _facts(path: Path, faults: list[Fault]) -> dict[str, Any]:
+    """What run.json says; {} with a fault if it says nothing that can be used."""
+
+    def fault(message: str) -> dict[str, Any]:
+        faults.append(Fault("format", path.name, None, message, "Run the finder again."))
+        return {}
+
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+            return fault(f"expected format {FORMAT}, got {facts.get('format') if isinstance(facts, dict) else facts!r}")
+        _moment(facts["as_of"])
+        if facts.get("previous_as_of"):
+            _moment(facts["previous_as_of"])
+    except (ValueError, KeyError, OverflowError, RecursionError) as error:
+        return fault(f"can't be read ({type(error).__name__}: {error})")
+    return facts
 
 
 def _digest(folder: Path) -> str:
@@ -135,7 +151,11 @@ def _read(path: Path, columns: Mapping[str, tuple[str, bool]], faults: list[Faul
     if not path.is_file():
         fault("missing-file", None, "is not there")
         return []
-    table = pq.read_table(path)
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        fault("unreadable", None, f"is no Parquet file that can be read ({type(error).__name__})")
+        return []
     for name, (kind, nullable) in columns.items():
         if name not in table.column_names:
             fault("missing-column", name, "is not there")

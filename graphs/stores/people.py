@@ -6,7 +6,7 @@ Keys are made and checked by the HTTP API, which knows argon2; the store keeps t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import insert, select, update
@@ -33,6 +33,17 @@ class ApiKey:
 
     prefix: str
     hash: str
+    person: str
+    made_at: datetime
+    expires_at: datetime | None
+    revoked: bool
+
+
+@dataclass(frozen=True)
+class KnownKey:
+    """A key without what proves it, to show."""
+
+    prefix: str
     person: str
     made_at: datetime
     expires_at: datetime | None
@@ -83,12 +94,36 @@ def find_key(store: CaseStore, prefix: str) -> ApiKey | None:
     return None if found is None else ApiKey(**found)
 
 
+def keys_of(store: CaseStore, actor: Actor, person: str) -> tuple[KnownKey, ...]:
+    """The keys of a person, newest first, those that ended too. Raises NotFoundError if there is no such person."""
+    actor.must("add_key")
+    if find_person(store, person) is None:
+        raise NotFoundError(f"{person}: no such person")
+    columns = [api_keys.c[name] for name in KnownKey.__dataclass_fields__]
+    wanted = select(*columns).where(api_keys.c.person == person).order_by(api_keys.c.made_at.desc(), api_keys.c.prefix)
+    with store.read() as connection:
+        return tuple(KnownKey(**row) for row in connection.execute(wanted).mappings())
+
+
+def any_key(store: CaseStore) -> bool:
+    """Whether anybody holds a key that has not ended."""
+    now = datetime.now(UTC)
+    good = api_keys.c.revoked.is_(False) & (api_keys.c.expires_at.is_(None) | (api_keys.c.expires_at > now))
+    with store.read() as connection:
+        return connection.execute(select(api_keys.c.prefix).where(good).limit(1)).first() is not None
+
+
 def revoke_key(store: CaseStore, actor: Actor, prefix: str) -> None:
     """End a key at once. Raises NotFoundError if there is none."""
     with store.write(actor, "revoke_key", f"key:{prefix}") as door:
         ended = update(api_keys).where(api_keys.c.prefix == prefix).values(revoked=True)
         if not door.connection.execute(ended).rowcount:
             raise NotFoundError(f"no key starts with {prefix!r}")
+
+
+def all_settings(store: CaseStore) -> dict[str, Any]:
+    """Every setting of DEFAULTS as it now holds."""
+    return {name: store.setting(name) for name in DEFAULTS}
 
 
 def set_setting(store: CaseStore, actor: Actor, name: str, value: Any) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter, Security
 from fastapi.security import HTTPBearer
 
-PREFIX = "/api/v1"
+from graphs.investigation.api import admin, cases, entities, lists, rings
+from graphs.investigation.api.parts import PREFIX
+
 UPLOADS = f"{PREFIX}/runs"
-ABOUT = "Fraud rings: find out, decide, pass the verdict back. Every answer is masked for who asks, and audited."
 
 router = APIRouter(prefix=PREFIX, dependencies=[Security(HTTPBearer(auto_error=False))])
+for _part in (rings, entities, cases, lists, admin):
+    router.include_router(_part.router)

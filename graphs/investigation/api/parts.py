@@ -1,0 +1,144 @@
+"""What the routes share: who asks, how texts, times, entities and versions come in, CSV and ETags go out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Query, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+
+from graphs.errors import ConfigError
+from graphs.investigation.access import api_actor
+from graphs.investigation.rows import MOST_ROWS
+from graphs.investigation.workspace import Workspace
+from graphs.stores.actors import Actor
+from graphs.stores.cases import LONGEST_TEXT
+
+PREFIX = "/api/v1"
+
+_NO_NUL = r"^[^\x00]*$"  # what PostgreSQL can't keep
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=_NO_NUL)]
+"""An id, a handle, a name, a cursor."""
+
+Prose = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT, pattern=_NO_NUL)]
+"""What a person writes."""
+
+EntityText = Annotated[str, StringConstraints(min_length=3, max_length=500, pattern=r"^[^:\x00]+:[^\x00]+$")]
+"""TYPE:ID, as user:u90ss3vxc."""
+
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-]\d\d:\d\d)")
+
+
+def _instant(value: Any) -> datetime:
+    if not isinstance(value, str) or not _INSTANT.fullmatch(value):
+        raise ValueError("write a time with its zone, like 2025-03-01T10:00:00Z")
+    try:
+        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("the time is out of range") from error
+
+
+Instant = Annotated[
+    datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"}, mode="validation")
+]
+"""An instant with its zone, as RFC 3339 has it."""
+
+Limit = Annotated[int, Query(ge=1, le=MOST_ROWS, description="Rows of a page.")]
+Cursor = Annotated[Name | None, Query(description="`next` of the page before.")]
+Since = Annotated[Instant | None, Query(description="Only what was visible from then on.")]
+Until = Annotated[Instant | None, Query(description="The answer as anybody could have had it then.")]
+Types = Annotated[tuple[Name, ...], Query(alias="type", description="Only entities of these types.")]
+Days = Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False, description="For so many days.")]
+
+
+def words(known: Iterable[str]) -> dict[str, Any]:
+    """For the document only: the words that a text may be. The query refuses others, and lists these."""
+    return {"enum": list(known)}
+
+
+def lists_of(known: Iterable[str]) -> dict[str, Any]:
+    """As `words`, for a parameter that may repeat."""
+    return {"items": {"type": "string", "enum": list(known)}}
+
+
+class Body(BaseModel):
+    """What comes in; a key that is not known is refused, not passed over."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Reason(Body):
+    """Why; it is kept."""
+
+    reason: Prose
+
+
+def of_app(request: Request) -> Workspace:
+    """The workspace that is served."""
+    found: Workspace = request.app.state.workspace
+    return found
+
+
+Served = Annotated[Workspace, Depends(of_app)]
+Asking = Annotated[Actor, Depends(api_actor)]
+
+
+def _seen_version(
+    if_match: Annotated[str, Header(description="The ETag of the case or ring as you saw it, or *.")],
+) -> int | None:
+    """The version that a write is about; None for `*`, which takes any."""
+    if if_match.strip() == "*":
+        return None
+    found = re.fullmatch(r'"(\d{1,9})"', if_match.strip())
+    if found is None:
+        raise ConfigError('If-Match: expected the ETag of a case or ring, as "3", or * for any version')
+    return int(found.group(1))
+
+
+SeenVersion = Annotated[int | None, Depends(_seen_version)]
+
+
+def set_etag(response: Response, version: int) -> None:
+    """Say which version this is, for If-Match."""
+    response.headers["ETag"] = f'"{version}"'
+
+
+def entity_of(text: str) -> tuple[str, str]:
+    """TYPE:ID as the queries take it; the id may have colons."""
+    kind, _, key = text.partition(":")
+    return kind, key
+
+
+def in_days(days: float | None) -> datetime | None:
+    """The instant so many days from now."""
+    return None if days is None else datetime.now(UTC) + timedelta(days=days)
+
+
+class Csv(Response):
+    """CSV, to be kept as a file."""
+
+    media_type = "text/csv"
+
+    def __init__(self, content: str, status_code: int = 200, *, name: str = "export", **options: Any) -> None:
+        super().__init__(content, status_code, **options)
+        _as_file(self, f"{name}.csv")
+
+
+class Zip(Response):
+    """A zip archive, to be kept as a file."""
+
+    media_type = "application/zip"
+
+    def __init__(self, content: bytes, status_code: int = 200, *, name: str = "export", **options: Any) -> None:
+        super().__init__(content, status_code, **options)
+        _as_file(self, f"{name}.zip")
+
+
+def _as_file(response: Response, name: str) -> None:
+    safe = re.sub(r"[^A-Za-z0-9._-]", "-", name)
+    response.headers["Content-Disposition"] = f'attachment; filename="{safe}"'
