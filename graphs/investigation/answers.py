@@ -138,7 +138,7 @@ class RingPayment:
 
 @dataclass(frozen=True)
 class Day:
-    """What happened inside a ring on one day (UTC)."""
+    """What happened inside a ring on one day (UTC); `value` counts money that came back as moved, too."""
 
     day: datetime
     payments: int

@@ -22,6 +22,7 @@ from graphs.errors import ConfigError, DataError, NotFoundError, RingtraceError
 from graphs.investigation import exports, feedback, queries
 from graphs.investigation.answers import QueueFilter
 from graphs.investigation.completion import SHELLS, completion
+from graphs.investigation.moments import read_moment
 from graphs.investigation.narrative import plain_text
 from graphs.investigation.screen import cards, printable, table, tell
 from graphs.investigation.workspace import Workspace
@@ -131,13 +132,10 @@ def entity(text: str) -> tuple[str, str]:
 
 def moment(text: str) -> datetime:
     """An instant: 2025-03-01, 2025-03-01T10:00Z, or how long ago: 36h, 7d."""
-    if text[:-1].isdecimal() and text[-1:] in ("h", "d"):
-        return datetime.now(UTC) - timedelta(**{{"h": "hours", "d": "days"}[text[-1]]: int(text[:-1])})
     try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: write a time like 2025-03-01T10:00Z, 36h or 7d") from error
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+        return read_moment(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _arguments(*names: str) -> Callable[[argparse.ArgumentParser], None]:
@@ -169,6 +167,8 @@ _ARGUMENTS = {
     "batch": _argument("batch", metavar="BATCH", help="which block, as `block` said"),
     "name": _argument("name", metavar="NAME", help="the person"),
     "role": _argument("role", choices=ROLES, help="what they may do"),
+    "key_action": _argument("what", choices=("add", "list", "revoke"), help="of a person; revoke: one key"),
+    "whose": _argument("whose", metavar="NAME", help="the person; for revoke what the key starts with: its prefix"),
     "setting": _argument("setting", metavar="SETTING", help="four_eyes: closing takes a second person"),
     "value": _argument("value", metavar="VALUE", help="as JSON: true, false"),
     "folder": _argument("folder", metavar="FOLDER", help="where to write"),
@@ -194,7 +194,7 @@ _ARGUMENTS = {
     "expires_benign": _argument("--days", type=float, default=90, help="for so many days (default 90)"),
     "yes": _argument("--yes", action="store_true", help="do it; without it only say whom it would touch"),
     "remove": _argument("--remove", action="store_true", help="take it off the list"),
-    "format": _argument("--format", choices=("json", "csv"), default="json", help="default json"),
+    "format": _argument("--format", choices=("json", "csv", "pdf"), default="json", help="default json"),
     "table": _argument("--table", default="members", help=f"for csv: {', '.join(exports.RING_TABLES)}"),
     "output": _argument("--output", "-o", type=Path, help="a file (default: standard output)"),
     "data": _argument("--data", type=Path, help="the YAML of a data set, to be mapped with these labels"),
@@ -320,7 +320,29 @@ def _unblock(workspace: Workspace, actor: Actor, args: argparse.Namespace) -> st
     return f"{lists.unblock(workspace.store, actor, args.batch, reason=args.reason)} no longer blocked"
 
 
+def _key(workspace: Workspace, actor: Actor, args: argparse.Namespace) -> Any:
+    if args.what == "list":
+        return people.keys_of(workspace.store, actor, args.whose)
+    if args.what == "revoke":
+        people.revoke_key(workspace.store, actor, args.whose)
+        return f"{args.whose}: ended, and the sessions made from it"
+    try:
+        from graphs.investigation.keys import make_key
+    except ModuleNotFoundError as error:
+        raise NotFoundError(f"{error.name} is not installed; pip install 'ringtrace[serve]'") from error
+    key, kept = make_key(workspace.store, actor, args.whose, expires_at=_in_days(args.days))
+    return {"api_key": key, "prefix": kept.prefix, "person": kept.person, "expires_at": kept.expires_at}
+
+
+def _show_keys(found: Any) -> str:
+    if isinstance(found, tuple):
+        return table(found, ("prefix", "person", "made_at", "expires_at", "revoked")) if found else "none"
+    return found if isinstance(found, str) else f"{found['api_key']}\nshown this once; only its hash is kept"
+
+
 def _export(workspace: Workspace, actor: Actor, args: argparse.Namespace) -> Any:
+    if args.format == "pdf":
+        return _export_pdf(workspace, actor, args)
     if args.format == "csv":
         text = exports.ring_csv(workspace, actor, args.ring, args.table)
     else:
@@ -329,6 +351,17 @@ def _export(workspace: Workspace, actor: Actor, args: argparse.Namespace) -> Any
             return found
         text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
     return _written(args.output, text)
+
+
+def _export_pdf(workspace: Workspace, actor: Actor, args: argparse.Namespace) -> str:
+    try:
+        from graphs.investigation.case_pdf import case_pdf
+    except ModuleNotFoundError as error:
+        raise NotFoundError(f"{error.name} is not installed; pip install 'ringtrace[serve]'") from error
+    if args.output is None:
+        raise ConfigError("--output: name a file for the PDF")
+    exports.write(args.output, case_pdf(workspace, actor, args.ring))
+    return f"{args.output}: written"
 
 
 def _written(output: Path | None, text: str) -> str:
@@ -679,7 +712,7 @@ COMMANDS = {
         str,
     ),
     "export": Command(
-        "a ring as JSON with everything, or one of its tables as CSV",
+        "a ring as JSON with everything, one of its tables as CSV, or its case file as PDF",
         "export R-7F3K2Q --format csv --table payments -o payments.csv",
         _arguments("ring", "format", "table", "output"),
         _export,
@@ -728,6 +761,20 @@ COMMANDS = {
         _arguments(),
         lambda ws, actor, args: people.all_people(ws.store),
         _show_rows(("name", "role", "active")),
+    ),
+    "key": Command(
+        "API keys of a person: make one, list them, end one (admin)",
+        "key add ana --days 90",
+        _arguments("key_action", "whose", "expires"),
+        _key,
+        _show_keys,
+    ),
+    "settings": Command(
+        "the settings that hold",
+        "settings",
+        _arguments(),
+        lambda ws, actor, args: people.all_settings(ws.store),
+        lambda found: "\n".join(f"{name} = {json.dumps(value)}" for name, value in found.items()),
     ),
     "set": Command(
         "change a setting (admin)",

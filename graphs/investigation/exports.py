@@ -84,11 +84,11 @@ def queue_csv(workspace: Workspace, actor: Actor, *, where: QueueFilter | None =
             return to_csv(rows)
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, content: str | bytes) -> None:
     """Write an export to a file that is whole or not there, line ends as they are."""
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         made = Path(folder) / path.name
-        made.write_bytes(text.encode())
+        made.write_bytes(content.encode() if isinstance(content, str) else content)
         made.replace(path)
 
 

@@ -10,12 +10,15 @@ from datetime import UTC, datetime, timedelta
 from graphs.investigation.answers import Day, Link, Member, TimelineEvent
 from graphs.investigation.drawing import Box, Disc, Drawing, Group, Line, Mark, Point, Polygon, Text
 from graphs.investigation.masking import Entity
+from graphs.investigation.moments import long_day
 
 MOST_NODES = 300
 """A picture shows no more unless it is asked to; the table has them all."""
 HARD_CAP = 1000
 """A picture never shows more."""
 MOST_LANES = 30
+LEAD_TIME = timedelta(days=30)
+"""Lanes begin so long before the ring's first event: what members did long before would squeeze the rest."""
 
 _LETTERS = {"organiser": "O", "mule": "M", "victim": "V", "insider": "I"}
 _WIDTH, _HEIGHT, _SIDE, _TOP, _BOTTOM = 960.0, 560.0, 64.0, 40.0, 48.0
@@ -197,8 +200,8 @@ def draw_money(days: Sequence[Day]) -> Drawing:
     marks += _time_axis(first, first + count * step, left, width - right, floor)
     busiest = first + value.index(max(value)) * step
     text = (
-        f"{sum(payments):,} payments over {sum(value):,.2f} from {days[0].day:%d %B %Y} to {days[-1].day:%d %B %Y}; "
-        f"most, {max(value):,.2f}, in the {unit} of {busiest:%d %B %Y}."
+        f"{sum(payments):,} payments over {sum(value):,.2f} from {long_day(days[0].day)} to {long_day(days[-1].day)}; "
+        f"most, {max(value):,.2f}, in the {unit} of {long_day(busiest)}."
     )
     return Drawing(width, height, f"Money inside the ring by {unit}", text, tuple(marks))
 
@@ -240,7 +243,7 @@ def draw_lanes(events: Sequence[TimelineEvent], lanes: Sequence[Member], inside:
     marks += _time_axis(first, last, left, width - right, floor)
     frauds = sum(event.label == "fraud" for event in events)
     text = (
-        f"{len(events):,} events of {len(lanes)} members from {first:%d %B %Y} to {last:%d %B %Y}; "
+        f"{len(events):,} event{'s' * (len(events) > 1)} from {long_day(first)} to {long_day(last)}; "
         f"{frauds} known to be fraud."
     )
     return Drawing(width, floor + 42, "Who did what when", text, tuple(marks))

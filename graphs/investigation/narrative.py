@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from graphs.investigation.answers import CaseSheet, Member, Narrative, NarrativePart, RingSheet
+from graphs.investigation.moments import long_clock, long_day
 from graphs.investigation.queries_cases import case_sheet
 from graphs.investigation.queries_rings import ring_sheet
 from graphs.investigation.workspace import Workspace
@@ -44,7 +45,7 @@ def narrate(case: CaseSheet, sheet: RingSheet, person_type: str) -> Narrative:
 
 def plain_text(narrative: Narrative) -> str:
     """The draft as text to paste into a report."""
-    lines = [f"Case {narrative.case_id} on ring {narrative.ring_id}, as of {narrative.as_of:%d %B %Y %H:%M} UTC"]
+    lines = [f"Case {narrative.case_id} on ring {narrative.ring_id}, as of {long_clock(narrative.as_of)}"]
     for part in narrative.parts:
         lines += ["", part.question, *(f"- {fact}" for fact in part.facts)]
     return "\n".join(lines) + "\n"
@@ -74,18 +75,18 @@ def _when(sheet: RingSheet) -> Iterator[str]:
     ring = sheet.ring
     if ring.first_event_time is not None and ring.last_event_time is not None:
         yield (
-            f"The first event of the ring was on {ring.first_event_time:%d %B %Y %H:%M} UTC, the last on "
-            f"{ring.last_event_time:%d %B %Y %H:%M} UTC."
+            f"The first event of the ring was on {long_clock(ring.first_event_time)}, the last on "
+            f"{long_clock(ring.last_event_time)}."
         )
     if sheet.days:
         busiest = max(sheet.days, key=lambda day: (day.value, day.day))
         yield (
             f"Money moved on {_count(len(sheet.days), 'day')}; most, {busiest.value:,.2f} in "
-            f"{_count(busiest.payments, 'payment')}, on {busiest.day:%d %B %Y}."
+            f"{_count(busiest.payments, 'payment')}, on {long_day(busiest.day)}."
         )
     yield from _told(sheet, "timing")
     if ring.first_seen is not None:
-        yield f"The finder first named the ring as of {ring.first_seen:%d %B %Y}."
+        yield f"The finder first named the ring as of {long_day(ring.first_seen)}."
 
 
 def _where(sheet: RingSheet, person_type: str) -> Iterator[str]:
@@ -117,13 +118,13 @@ def _decided(case: CaseSheet) -> Iterator[str]:
         if given.latest and given.verdict not in ("legitimate", "victim"):
             yield (
                 f"{given.decided_by} judged {entity.type} {entity.text} {given.verdict} on "
-                f"{given.decided_at:%d %B %Y}: {_sentence(given.reason)}"
+                f"{long_day(given.decided_at)}: {_sentence(given.reason)}"
             )
     held = case.case
     if held.status == "closed":
         assert held.outcome is not None and held.closed_at is not None
         yield (
-            f"{held.closed_by} closed the case on {held.closed_at:%d %B %Y} as {held.outcome.replace('_', ' ')}: "
+            f"{held.closed_by} closed the case on {long_day(held.closed_at)} as {held.outcome.replace('_', ' ')}: "
             f"{_sentence(held.outcome_reason or '')}"
         )
     elif held.close_requested_by is not None and held.outcome is not None:

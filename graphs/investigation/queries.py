@@ -13,7 +13,7 @@ from graphs.investigation.queries_graph import (
 )
 from graphs.investigation.queries_history import changes, similar_rings
 from graphs.investigation.queries_lists import marked
-from graphs.investigation.queries_models import models
+from graphs.investigation.queries_models import models, runs
 from graphs.investigation.queries_rings import SORTS, open_rings, ring_money, ring_queue, ring_sheet
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "ring_money",
     "ring_queue",
     "ring_sheet",
+    "runs",
     "shared_by",
     "similar_rings",
     "timeline",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import RowMapping, select
 
 from graphs.investigation.answers import Board, BoardRow, FinderRun, Hub, Models
 from graphs.investigation.masking import Masker
@@ -18,14 +18,19 @@ from graphs.stores.actors import Actor
 from graphs.stores.models import finder_runs, instant
 
 
+def runs(workspace: Workspace, actor: Actor, *, limit: int = 20) -> tuple[FinderRun, ...]:
+    """The newest `limit` finder runs that were taken in."""
+    actor.must("view")
+    found = _newest(workspace, limit)
+    workspace.store.saw(actor, "view", "runs", {"runs": len(found)})
+    return tuple(_run(row) for row in found)
+
+
 def models(workspace: Workspace, actor: Actor, *, limit: int = 20) -> Models:
     """The newest `limit` finder runs, the hubs that the newest named, and the scoreboard of the workspace's model."""
     actor.must("view")
-    check_limit(limit)
     masker = workspace.masker(actor)
-    newest = select(finder_runs).order_by(finder_runs.c.as_of.desc(), finder_runs.c.run_id.desc()).limit(limit)
-    with workspace.store.read() as connection:
-        rows = connection.execute(newest).mappings().all()
+    rows = _newest(workspace, limit)
     version, boards = _scoreboard(workspace.model_folder)
     workspace.store.saw(actor, "view", "models", {"runs": len(rows)})
     return Models(
@@ -36,7 +41,14 @@ def models(workspace: Workspace, actor: Actor, *, limit: int = 20) -> Models:
     )
 
 
-def _run(row: Any) -> FinderRun:
+def _newest(workspace: Workspace, limit: int) -> Sequence[RowMapping]:
+    check_limit(limit)
+    wanted = select(finder_runs).order_by(finder_runs.c.as_of.desc(), finder_runs.c.run_id.desc()).limit(limit)
+    with workspace.store.read() as connection:
+        return connection.execute(wanted).mappings().all()
+
+
+def _run(row: RowMapping) -> FinderRun:
     facts = row["facts"]
     kept = ("run_id", "as_of", "previous_as_of", "rings", "imported_at", "imported_by")
     return FinderRun(
@@ -83,4 +95,4 @@ _FIGURES = ("auc", "ap", "recall_at_budget", "precision_at_budget", "value_recal
 
 
 def _moment(us: int | None) -> datetime | None:
-    return None if us is None else instant(us).astimezone(UTC)
+    return None if us is None else instant(us)

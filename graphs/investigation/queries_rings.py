@@ -230,8 +230,10 @@ _PARTS = {"member": 0, "identifier": 1, "peripheral": 2}
 
 def _days(connection: Connection, ring_id: str) -> tuple[Day, ...]:
     day = type_coerce(ring_payments.c.event_time, BigInteger) // DAY
+    # As in a ring's value: what came back was moved, too.
+    moved = func.coalesce(func.sum(func.abs(ring_payments.c.amount)), 0.0)
     wanted = (
-        select(day.label("day"), func.count().label("payments"), func.coalesce(func.sum(ring_payments.c.amount), 0.0))
+        select(day.label("day"), func.count().label("payments"), moved)
         .where(ring_payments.c.ring_id == ring_id)
         .group_by(day)
         .order_by(day)
