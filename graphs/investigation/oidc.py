@@ -33,7 +33,7 @@ class Tokens:
                 token, self._key(token), algorithms=list(ALGORITHMS), audience=self.oidc.audience,
                 issuer=self.oidc.issuer, leeway=_LEEWAY_SECONDS, options={"require": ["exp", "iat", "iss", "aud"]},
             )  # fmt: skip
-        except (jwt.PyJWTError, ValueError) as error:
+        except (jwt.PyJWTError, ValueError, KeyError) as error:
             raise UnauthorizedError(f"the token is not taken: {type(error).__name__}; sign in again") from error
         name = claims.get(self.oidc.name_claim)
         if not isinstance(name, str) or not name.strip() or len(name) > _LONGEST_NAME:

@@ -12,11 +12,8 @@ from graphs.investigation.answers import (
 from graphs.investigation.rows import (
     audit_line,
     check_limit,
-    ids_in,
     make_cursor,
-    masked_case,
-    masked_note,
-    masked_verdict,
+    masked,
     read_cursor,
     ring_row,
     ring_rows,
@@ -38,15 +35,16 @@ def case_sheet(workspace: Workspace, actor: Actor, name: str) -> CaseSheet:
         case = find_case(connection, name)
         row = connection.execute(ring_rows().where(rings.c.ring_id == case.ring_id)).one()
         given = verdicts_of(connection, case_id=case.case_id)
+        shown = masked(connection, masker, given)
         lines = select(audit).where(audit.c.subject == f"case:{case.case_id}").order_by(audit.c.audit_id)
-        ids = ids_in(connection, case.ring_id)
         sheet = CaseSheet(
-            case=masked_case(case, masker, ids),
+            case=masked(connection, masker, [case])[0],
             ring=ring_row(row, masker),
             verdicts=tuple(
-                (masker.entity(one.entity_type, one.entity_id), masked_verdict(one, masker, ids)) for one in given
+                (masker.entity(one.entity_type, one.entity_id), as_shown)
+                for one, as_shown in zip(given, shown, strict=True)
             ),
-            notes=tuple(masked_note(note, masker, ids) for note in notes_of(connection, case.case_id)),
+            notes=masked(connection, masker, notes_of(connection, case.case_id)),
             audit=tuple(audit_line(line, masker) for line in connection.execute(lines)),
         )
     workspace.store.saw(actor, "view", f"case:{case.case_id}")

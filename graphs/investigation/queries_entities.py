@@ -18,10 +18,7 @@ from graphs.investigation.answers import (
 from graphs.investigation.rows import (
     as_answer,
     briefs_of,
-    ids_in,
-    masked_case,
-    masked_mark,
-    masked_verdict,
+    masked,
     ring_row,
     ring_rows,
 )
@@ -59,7 +56,7 @@ def lookup(workspace: Workspace, actor: Actor, asked: str) -> Found:
             asked=masker.entity("", text).text if types else masker.prose(text),
             entities=tuple((masker.entity(*key), briefs.get(key, ())) for key in keys),
             rings=() if ring is None else (ring_row(ring, masker),),
-            cases=() if case is None else (masked_case(case, masker, ids_in(connection, case.ring_id)),),
+            cases=() if case is None else masked(connection, masker, [case]),
             payments=tuple((row.ring_id, as_answer(RingPayment, row)) for row in connection.execute(paid)),
         )
     workspace.store.saw(actor, "view", f"lookup:{text}", {"found": bool(found)})
@@ -82,8 +79,8 @@ def entity_sheet(workspace: Workspace, actor: Actor, entity_type: str, key: str)
     entity_id = masker.open(key)
     with workspace.store.read() as connection:
         briefs = briefs_of(connection, [(entity_type, entity_id)]).get((entity_type, entity_id), ())
-        given = [masked_verdict(one, masker) for one in verdicts_of(connection, entity=(entity_type, entity_id))]
-        held = marks_of(connection, datetime.now(UTC), entity=(entity_type, entity_id))
+        given = masked(connection, masker, verdicts_of(connection, entity=(entity_type, entity_id)))
+        held = masked(connection, masker, marks_of(connection, datetime.now(UTC), entity=(entity_type, entity_id)))
     code = workspace.code(entity_type, entity_id)
     if code is None and not (briefs or given or held):
         raise NotFoundError(f"no {entity_type} has the id given")
@@ -98,8 +95,8 @@ def entity_sheet(workspace: Workspace, actor: Actor, entity_type: str, key: str)
         last_event=last,
         attributes=shown,
         rings=briefs,
-        verdicts=tuple(given),
-        marks=tuple(masked_mark(mark, masker) for mark in held),
+        verdicts=given,
+        marks=held,
     )
 
 

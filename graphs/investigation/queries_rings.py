@@ -30,7 +30,7 @@ from graphs.investigation.rows import (
     check_words,
     make_cursor,
     marks_on,
-    masked_case,
+    masked,
     read_cursor,
     resolve_ring,
     ring_row,
@@ -150,7 +150,7 @@ def ring_sheet(workspace: Workspace, actor: Actor, ring_id: str) -> RingSheet:
             days=_days(connection, name),
             versions=_versions(connection, name),
             lineage=_lineage(connection, name),
-            cases=tuple(masked_case(case, masker, ids) for case in cases_of(connection, name)),
+            cases=masked(connection, masker, cases_of(connection, name)),
             picture=None if ring.picture is None else masker.prose(ring.picture, ids),
         )
     workspace.store.saw(actor, "view", f"ring:{name}")

@@ -153,39 +153,47 @@ def chunks(keys: Sequence[T], size: int = 400) -> Iterable[Sequence[T]]:
     return (keys[start : start + size] for start in range(0, len(keys), size))
 
 
-def ids_in(connection: Connection, ring_id: str) -> tuple[tuple[str, str], ...]:
-    """Whoever is or was in a ring: what people write on it may name them."""
-    wanted = select(ring_members.c.entity_type, ring_members.c.entity_id).where(ring_members.c.ring_id == ring_id)
-    return tuple((kind, key) for kind, key in connection.execute(wanted.distinct()))
+W = TypeVar("W", Case, GivenVerdict, Note, Mark)
+
+_WRITTEN: dict[type, tuple[str, ...]] = {
+    Case: ("waiting_for", "opened_because", "outcome_reason"),
+    GivenVerdict: ("reason", "note"),
+    Note: ("text",),
+    Mark: ("reason",),
+}
+"""Which of their fields people wrote, and may have written ids into."""
 
 
-def masked_verdict(given: GivenVerdict, masker: Masker, ids: Sequence[tuple[str, str]] = ()) -> GivenVerdict:
-    """A verdict as its reader may see it; `ids` may stand in its texts, too."""
-    shown = masker.entity(given.entity_type, given.entity_id).text
-    told = (*ids, (given.entity_type, given.entity_id))
-    note = None if given.note is None else masker.prose(given.note, told)
-    return replace(given, entity_id=shown, reason=masker.prose(given.reason, told), note=note)
+def masked(connection: Connection, masker: Masker, values: Iterable[W]) -> tuple[W, ...]:
+    """Cases, verdicts, notes or marks as their reader may see them, whomever of a ring their texts name."""
+    values = tuple(values)
+    named = _named(connection, [getattr(one, name) for one in values for name in _WRITTEN[type(one)]])
+    return tuple(_masked(one, masker, named) for one in values)
 
 
-def masked_case(case: Case, masker: Masker, ids: Sequence[tuple[str, str]] = ()) -> Case:
-    """A case as its reader may see it; `ids` may stand in its texts."""
-    waiting, reason = (
-        None if text is None else masker.prose(text, ids) for text in (case.waiting_for, case.outcome_reason)
-    )
-    return replace(
-        case, waiting_for=waiting, outcome_reason=reason, opened_because=masker.prose(case.opened_because, ids)
-    )
+def _masked(value: W, masker: Masker, named: Sequence[tuple[str, str]]) -> W:
+    shown: dict[str, Any] = {}
+    if isinstance(value, GivenVerdict | Mark):
+        own = (value.entity_type, value.entity_id)
+        named = (*named, own)
+        shown["entity_id"] = masker.entity(*own).text
+    for name in _WRITTEN[type(value)]:
+        text = getattr(value, name)
+        shown[name] = None if text is None else masker.prose(text, named)
+    return replace(value, **shown)
 
 
-def masked_note(note: Note, masker: Masker, ids: Sequence[tuple[str, str]] = ()) -> Note:
-    """A note as its reader may see it; `ids` may stand in it."""
-    return replace(note, text=masker.prose(note.text, ids))
+def _named(connection: Connection, texts: Iterable[str | None]) -> tuple[tuple[str, str], ...]:
+    """The entities of rings, of any ring, that texts name by their id."""
+    parts = {part for text in texts if text for part in text.split()}
+    found: list[tuple[str, str]] = []
+    for words in chunks(sorted(parts | {part.strip(_AROUND_WORDS) for part in parts})):
+        wanted = select(ring_members.c.entity_type, ring_members.c.entity_id).where(ring_members.c.entity_id.in_(words))
+        found += [(kind, key) for kind, key in connection.execute(wanted.distinct())]
+    return tuple(found)
 
 
-def masked_mark(mark: Mark, masker: Masker) -> Mark:
-    """A mark as its reader may see it."""
-    entity = (mark.entity_type, mark.entity_id)
-    return replace(mark, entity_id=masker.entity(*entity).text, reason=masker.prose(mark.reason, [entity]))
+_AROUND_WORDS = ".,;:!?()[]\"'“”‘’<>"
 
 
 def audit_line(row: Row[Any], masker: Masker) -> AuditLine:

@@ -105,6 +105,11 @@ def _check_picture(path: Path) -> None:
         raise ConfigError(f"{path.name}: no SVG that can be read") from error
     for element in drawing.iter():
         named = str(element.tag).removeprefix(_SVG)
-        acts = [name for name in element.attrib if "href" in name.lower() or name.lower().startswith(("on", "style"))]
+        acts = [name for name, value in element.attrib.items() if _acts(name.lower(), value)]
         if named not in _DRAWS or acts:
             raise ConfigError(f"{path.name}: a picture of a ring only draws; this one has <{named[:40]}> {acts[:3]}")
+
+
+def _acts(name: str, value: str) -> bool:
+    """Whether an attribute could run, fetch or lead somewhere."""
+    return "href" in name or name.startswith(("on", "style")) or "url(" in value.replace("url(#", "")

@@ -78,6 +78,7 @@ def add_key(
     store: CaseStore, actor: Actor, person: str, *, prefix: str, hash: str, expires_at: datetime | None = None
 ) -> ApiKey:
     """Keep the hash of a new API key of `person`. Raises NotFoundError if there is no such person."""
+    actor.must("add_key")
     if find_person(store, person) is None:
         raise NotFoundError(f"{person}: no such person; add them first")
     with store.write(actor, "add_key", f"person:{person}") as door:

@@ -13,8 +13,7 @@ from fastapi.responses import Response
 
 from graphs.investigation import queries
 from graphs.investigation.answers import CaseSheet, Narrative
-from graphs.investigation.api.parts import Asking, Body, Name, Prose, Reason, SeenVersion, Served, set_etag
-from graphs.investigation.rows import masked_case, masked_note, masked_verdict
+from graphs.investigation.api.parts import Asking, Body, Name, Prose, Reason, SeenVersion, Served, as_seen, set_etag
 from graphs.investigation.workspace import Workspace
 from graphs.stores import cases
 from graphs.stores.actors import Actor
@@ -108,20 +107,20 @@ def give_verdict(
     workspace: Served, actor: Asking, case: Name, body: Judgement, version: SeenVersion, response: Response
 ) -> GivenVerdict:
     """Judge one member; it becomes a label."""
-    masker = workspace.masker(actor)
+    key = workspace.masker(actor).open(body.entity_id)
     given = cases.give_verdict(
-        workspace.store, actor, case, (body.entity_type, masker.open(body.entity_id)), body.verdict,
+        workspace.store, actor, case, (body.entity_type, key), body.verdict,
         reason=body.reason, note=body.note, version=version,
     )  # fmt: skip
     if version is not None:
         set_etag(response, version + 1)
-    return masked_verdict(given, masker)
+    return as_seen(workspace, actor, given)
 
 
 @router.post("/cases/{case}/notes", status_code=201)
 def add_note(workspace: Served, actor: Asking, case: Name, body: Remark) -> Note:
     """Write a note on a case; nobody can change it."""
-    return masked_note(cases.add_note(workspace.store, actor, case, body.text), workspace.masker(actor))
+    return as_seen(workspace, actor, cases.add_note(workspace.store, actor, case, body.text))
 
 
 @router.post("/cases/{case}/close")
@@ -156,4 +155,4 @@ def reopen(workspace: Served, actor: Asking, case: Name, body: Reason, response:
 
 def _changed(workspace: Workspace, actor: Actor, case: Case, response: Response) -> Case:
     set_etag(response, case.version)
-    return masked_case(case, workspace.masker(actor))
+    return as_seen(workspace, actor, case)

@@ -10,8 +10,7 @@ from pydantic import Field
 
 from graphs.investigation import queries
 from graphs.investigation.answers import BlockPlan, Marked
-from graphs.investigation.api.parts import Asking, Body, Days, Name, Prose, Reason, Served, in_days
-from graphs.investigation.rows import masked_mark
+from graphs.investigation.api.parts import Asking, Body, Days, Name, Prose, Reason, Served, as_seen, in_days
 from graphs.investigation.workspace import Workspace
 from graphs.stores import lists
 from graphs.stores.actors import Actor
@@ -133,6 +132,5 @@ def _known(workspace: Workspace, actor: Actor, entity_type: str, key: str) -> tu
 
 
 def _shown(workspace: Workspace, actor: Actor, mark: Mark) -> Marked:
-    masker = workspace.masker(actor)
-    entity = masker.entity(mark.entity_type, mark.entity_id)
-    return Marked(entity, masked_mark(mark, masker))
+    entity = workspace.masker(actor).entity(mark.entity_type, mark.entity_id)
+    return Marked(entity, as_seen(workspace, actor, mark))

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from graphs.errors import ConfigError
 from graphs.investigation.access import api_actor
-from graphs.investigation.rows import MOST_ROWS
+from graphs.investigation.rows import MOST_ROWS, W, masked
 from graphs.investigation.workspace import Workspace
 from graphs.stores.actors import Actor
 from graphs.stores.cases import LONGEST_TEXT
@@ -106,6 +106,12 @@ SeenVersion = Annotated[int | None, Depends(_seen_version)]
 def set_etag(response: Response, version: int) -> None:
     """Say which version this is, for If-Match."""
     response.headers["ETag"] = f'"{version}"'
+
+
+def as_seen(workspace: Workspace, actor: Actor, written: W) -> W:
+    """What a write made, as its writer may see it."""
+    with workspace.store.read() as connection:
+        return masked(connection, workspace.masker(actor), [written])[0]
 
 
 def entity_of(text: str) -> tuple[str, str]:

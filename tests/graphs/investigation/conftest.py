@@ -61,14 +61,25 @@ def workspace_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Work
     return make
 
 
+@pytest.fixture(scope="session")
+def new_workspace(workspace_of: Callable[..., Workspace], log_from_rows: Callable) -> Callable[[Path], Workspace]:
+    """A function folder -> the hand-made events, with ring R-A of user1 and user2 on d1, and R-B of user3 on the card;
+    the finder run is left in `folder`/finder."""
+    return lambda folder: _with_rings(workspace_of(log_from_rows(events())), folder)
+
+
 @pytest.fixture
-def workspace(workspace_of: Callable[..., Workspace], log_from_rows: Callable, tmp_path: Path) -> Iterator[Workspace]:
-    """The hand-made events, with ring R-A of user1 and user2 on d1, and R-B of user3 on the card."""
-    made = workspace_of(log_from_rows(events()))
+def workspace(new_workspace: Callable[[Path], Workspace], tmp_path: Path) -> Iterator[Workspace]:
+    """One made by `new_workspace`."""
+    made = new_workspace(tmp_path)
+    yield made
+    made.close()
+
+
+def _with_rings(made: Workspace, folder: Path) -> Workspace:
     first = ring(
         "R-A", [("user", "user1"), ("user", "user2")], [("device", "d1")], payments=[("p1", 10.0), ("p2", 20.0)]
     )
     second = ring("R-B", [("user", "user3")], [("card", PAN)], score=50.0, kind="mule_chain", payments=[("p4", 40.0)])
-    import_run(made.store, LEAD, write_run(tmp_path / "finder", day(6), [first, second]))
-    yield made
-    made.close()
+    import_run(made.store, LEAD, write_run(folder / "finder", day(6), [first, second]))
+    return made
