@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from gnn.nodes import NodeQuestions
+from gnn.splits import Split
 from graphs.errors import ConfigError
 from graphs.events import MICROSECONDS_PER_DAY, MISSING, NEVER, UNLABELLED, EventLog
 
@@ -48,6 +49,13 @@ class NodeTask:
         for name in ("every_days", "active_days"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"nodes.{self.entity_type}.{name}: got {getattr(self, name)}, expected more than 0")
+
+    def settled(self, split: Split) -> int:
+        """The last instant (µs UTC) whose answers may be learnt from. After it only the bad news has arrived: those
+        whose events are all innocent are still open, and all others would look like fraud."""
+        if self.answer == "entity":
+            return split.cut
+        return split.settled - round(self.horizon_days * MICROSECONDS_PER_DAY)
 
     def examples(self, log: EventLog, start: int, stop: int, *, known_by: int = NEVER - 1) -> NodeExamples:
         """Examples at snapshots T in (start, stop], the last one at `stop`, with labels known by `known_by`

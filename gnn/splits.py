@@ -25,7 +25,7 @@ class Split:
     `fit` finds the number of epochs on `valid`, with the labels of `fit_hidden` never shown to anyone; `refit`
     trains the model that is judged on `test`, with those of `refit_hidden` never shown. `cut` (µs UTC) is the
     instant at which the judged model is put to work, `valid_cut` the one of the model that chooses, `end` where the
-    test part ends. In data without a single event label the masks are empty and only the instants count.
+    test part ends; labels of events before `settled` had arrived by the cut. In data without a single event label the masks are empty and only the instants count.
     """
 
     fit: np.ndarray
@@ -35,6 +35,7 @@ class Split:
     fit_hidden: np.ndarray
     refit_hidden: np.ndarray
     valid_cut: int
+    settled: int
     cut: int
     end: int
 
@@ -104,7 +105,8 @@ class TimeSplit:
         in_range = labelled & (time >= start) & (time < stop)
         cut = instant(self.test_from) if self.test_from else _at_share(time[in_range], 1 - self.test_share)
         refit = in_range & (time < cut) & (known <= cut)
-        refit &= time <= cut - self._maturity(known[refit] - time[refit])
+        settled = cut - self._maturity(known[refit] - time[refit])
+        refit &= time <= settled
         if labelled.any() and not refit.any():
             raise ConfigError(
                 f"split: nothing to train on: no label of an event before {_iso(cut)} had settled by then. Move "
@@ -118,7 +120,7 @@ class TimeSplit:
         fit = refit & (time < valid_cut)
         nobody = np.zeros(len(log), bool)
         fit_hidden, refit_hidden = (known > valid_cut, known > cut) if self.labels_stop else (nobody, nobody)
-        return Split(fit, valid, refit, in_range & (time >= cut), fit_hidden, refit_hidden, valid_cut, cut, stop)
+        return Split(fit, valid, refit, in_range & (time >= cut), fit_hidden, refit_hidden, valid_cut, settled, cut, stop)
 
     def _maturity(self, delays: np.ndarray) -> int:
         """µs after which a label counts as settled, from the `delays` (labels,) of those known."""
@@ -156,7 +158,7 @@ class RandomSplit:
         test[test_rows], valid[valid_rows] = True, True
         end = int(log.event_time[-1]) + 1
         fit, refit = labelled & ~test & ~valid, labelled & ~test
-        return Split(fit, valid & labelled, refit, test & labelled, test | valid, test, end, end, end)
+        return Split(fit, valid & labelled, refit, test & labelled, test | valid, test, end, end, end, end)
 
 
 def hide_labels(log: EventLog, hidden: np.ndarray) -> EventLog:

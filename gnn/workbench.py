@@ -112,10 +112,10 @@ class Workbench:
         judged = choosing if same else phase_of(events, split.refit_hidden, behaviour)
         fitted, asked, judged_nodes = {}, {}, {}
         for task in tasks:
-            name, nobody = task.entity_type, NEVER - 1
-            fitted[name] = task.examples(events, first, split.valid_cut, known_by=split.cut)
-            asked[name] = task.examples(events, split.valid_cut, split.cut, known_by=split.cut)
-            refitted = task.examples(events, first, split.cut, known_by=split.cut)
+            name, settled, nobody = task.entity_type, task.settled(split), NEVER - 1
+            fitted[name] = task.examples(events, first, min(split.valid_cut, settled), known_by=split.cut)
+            asked[name] = task.examples(events, split.valid_cut, settled, known_by=split.cut)
+            refitted = task.examples(events, first, settled, known_by=split.cut)
             judged_nodes[name] = _node_phase(
                 judged.graph, behaviour, refitted, task.examples(events, split.cut, last, known_by=nobody)
             )

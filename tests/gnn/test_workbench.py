@@ -1,0 +1,61 @@
+"""What a workbench lays out: questions about entities are learnt from only once the good news has arrived too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from gnn.node_task import NodeTask
+from gnn.splits import TimeSplit
+from gnn.workbench import NodePhase, Workbench
+from graphs.behaviour import BehaviourSpec
+from graphs.events import EventLog, Role
+
+DAY = 86_400_000_000
+FRAUD_KNOWN, CLEAN_KNOWN = 2, 30
+"""Days after which a payment is reported, or counts as clean."""
+
+
+@pytest.fixture(scope="module")
+def laid_out(log_from_rows: Callable[..., EventLog]) -> Workbench:
+    """Ten users who pay on each of 100 days; two of them are frauds. The model is put to work on day 80."""
+    rows = [
+        {"id": f"p{day}-{user}", "type": "payment", "time": day * DAY + user, "user": f"u{user}", "amount": 1.0}
+        | {"label": int(user < 2), "label_known": (day + (FRAUD_KNOWN if user < 2 else CLEAN_KNOWN)) * DAY + user}
+        for day in range(100)
+        for user in range(10)
+    ]
+    log = log_from_rows(rows, roles=(Role("user", "user"),), event_types=("payment",))
+    split = TimeSplit(test_from="1970-03-22", valid_share=0.3).apply(log)
+    task = NodeTask("user", every_days=5, active_days=5)
+    return Workbench.lay_out(log, split, BehaviourSpec(families=("counts",)), tasks=[task])
+
+
+def learnt(phase: NodePhase, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """Days and labels of the fitted or judged questions."""
+    rows = slice(None, phase.fitted) if part == "fitted" else slice(phase.fitted, None)
+    return phase.questions.as_of[rows] / DAY, phase.label[rows]
+
+
+def test_users_are_learnt_from_at_the_rate_they_have(laid_out: Workbench) -> None:
+    choosing, judged = laid_out.choosing.nodes["user"], laid_out.judged.nodes["user"]
+    for phase, part in ((choosing, "fitted"), (choosing, "judged"), (judged, "fitted"), (judged, "judged")):
+        assert learnt(phase, part)[1].mean() == pytest.approx(0.2)
+
+
+def test_nothing_younger_than_the_maturity_period_is_learnt_from(laid_out: Workbench) -> None:
+    assert learnt(laid_out.judged.nodes["user"], "fitted")[0].max() <= 80 - CLEAN_KNOWN
+    assert learnt(laid_out.choosing.nodes["user"], "judged")[0].max() <= 80 - CLEAN_KNOWN
+    assert learnt(laid_out.judged.nodes["user"], "judged")[0].min() > 80
+
+
+def test_what_chooses_the_epoch_lies_behind_what_is_fitted(laid_out: Workbench) -> None:
+    choosing = laid_out.choosing.nodes["user"]
+    assert learnt(choosing, "fitted")[0].max() <= laid_out.split.valid_cut / DAY < learnt(choosing, "judged")[0].min()
+
+
+def test_the_answer_of_an_entity_table_needs_no_maturity(laid_out: Workbench) -> None:
+    assert NodeTask("user", answer="entity").settled(laid_out.split) == laid_out.split.cut
+    assert NodeTask("user", horizon_days=2.0).settled(laid_out.split) == laid_out.split.settled - 2 * DAY
