@@ -17,6 +17,7 @@ import numpy as np
 
 from graphs.errors import ConfigError, NotFoundError
 from graphs.events import MISSING, UNLABELLED, EventLog
+from graphs.habits import habit_names, habits
 from graphs.ids import encode_pairs
 from graphs.tallies import (
     LIFETIME,
@@ -31,6 +32,8 @@ from graphs.temporal_graph import TemporalGraph
 from graphs.windows import in_order, incidences, order_by_time, role_columns
 
 FAMILIES = ("counts", "amounts", "distinct", "recency", "own_history", "labels", "pairs", "calendar")
+ASKED_FOR = ("habits",)
+"""Families that only a spec which names them has."""
 
 _HOUR = 3_600_000_000
 _DAY = 24 * _HOUR
@@ -49,7 +52,8 @@ class BehaviourSpec:
       labels       fraud_count_<w>, fraud_rate_<w>: (frauds + prior_weight * prior) / (labels + prior_weight)
                    where prior is the share of fraud among all labels known then
     and per event: pairs (`sender+card.count`, .seconds_since_last, .same_amount) and calendar (event.hour_sin,
-    event.hour_cos, event.day_of_week with Monday 0, UTC).
+    event.hour_cos, event.day_of_week with Monday 0, UTC). Entities asked about have, if it is named, a family more:
+      habits       amounts, gaps, hours, busiest windows, who else holds its things: see graphs/habits.py
     """
 
     windows_hours: tuple[int, ...] = (1, 24, 168, 720)
@@ -68,9 +72,10 @@ class BehaviourSpec:
         ]
         if self.prior_weight < 0:
             faults.append(f"prior_weight: {self.prior_weight} must not be negative")
-        unknown = [family for family in self.families if family not in FAMILIES]
+        known = (*FAMILIES, *ASKED_FOR)
+        unknown = [family for family in self.families if family not in known]
         if unknown:
-            faults.append(f"families: unknown {', '.join(unknown)}; choose from {', '.join(FAMILIES)}")
+            faults.append(f"families: unknown {', '.join(unknown)}; choose from {', '.join(known)}")
         if faults:
             raise ConfigError("behaviour features: " + "; ".join(faults))
 
@@ -148,7 +153,12 @@ def entity_features(
     nothing = np.full(len(entities), np.nan)
     labels = _Labels.of(log, labels_until)
     _answer(graph, spec, plan, queries, nothing, labels, times, np.zeros(1, np.int64), values)
-    return FeatureTable(tuple(f"{entity_type}.{name}" for name in plan.names), values)
+    names = plan.names
+    if "habits" in spec.families:
+        suffixes = tuple(map(_suffix, spec.windows_hours))
+        own = habits(graph, entity_type, column[:, 0], np.asarray(times, np.int64), _lengths(spec.windows_hours)[:-1])
+        names, values = (*names, *habit_names(log, entity_type, suffixes)), np.hstack([values, own])
+    return FeatureTable(tuple(f"{entity_type}.{name}" for name in names), values)
 
 
 @dataclass(frozen=True)

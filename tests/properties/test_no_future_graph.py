@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphs.attributes import attributes_as_of
-from graphs.behaviour import BehaviourSpec, behaviour_features, entity_features
+from graphs.behaviour import ASKED_FOR, FAMILIES, BehaviourSpec, behaviour_features, entity_features
 from graphs.events import MISSING, EventLog
 from graphs.temporal_graph import TemporalGraph
 
 _HOUR = 3_600_000_000
-_SPEC = BehaviourSpec()
+_SPEC = BehaviourSpec(families=(*FAMILIES, *ASKED_FOR))
 _Rows = list[dict[str, Any]]
 
 _seeds = st.integers(0, 10_000)
