@@ -12,7 +12,6 @@ from typing import IO, Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
-from pydantic import StrictBool
 from starlette.concurrency import run_in_threadpool
 
 from graphs.investigation import feedback, keys, queries
@@ -33,7 +32,7 @@ class Standing(Body):
     """What they may do, and whether they may act at all."""
 
     role: RoleName
-    active: StrictBool = True
+    active: bool = True
 
 
 class Lifetime(Body):
@@ -45,7 +44,7 @@ class Lifetime(Body):
 class Value(Body):
     """The value of a setting."""
 
-    value: StrictBool
+    value: bool
 
 
 @dataclass(frozen=True)

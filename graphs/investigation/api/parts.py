@@ -11,7 +11,6 @@ from fastapi import Depends, Header, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
-from graphs.errors import ConfigError
 from graphs.investigation.access import api_actor
 from graphs.investigation.rows import MOST_ROWS, W, masked
 from graphs.investigation.workspace import Workspace
@@ -21,11 +20,12 @@ from graphs.stores.cases import LONGEST_TEXT
 PREFIX = "/api/v1"
 
 _NO_NUL = r"^[^\x00]*$"  # what PostgreSQL can't keep
+_SOMETHING = r"^[^\x00]*[^\s\x00][^\x00]*$"
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=_NO_NUL)]
 """An id, a handle, a name, a cursor."""
 
-Prose = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT, pattern=_NO_NUL)]
+Prose = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT, pattern=_SOMETHING)]
 """What a person writes."""
 
 EntityText = Annotated[str, StringConstraints(min_length=3, max_length=500, pattern=r"^[^:\x00]+:[^\x00]+$")]
@@ -67,9 +67,9 @@ def lists_of(known: Iterable[str]) -> dict[str, Any]:
 
 
 class Body(BaseModel):
-    """What comes in; a key that is not known is refused, not passed over."""
+    """What comes in; a key that is not known is refused, not passed over, and `true` is no number."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Reason(Body):
@@ -89,15 +89,12 @@ Asking = Annotated[Actor, Depends(api_actor)]
 
 
 def _seen_version(
-    if_match: Annotated[str, Header(description="The ETag of the case or ring as you saw it, or *.")],
+    if_match: Annotated[
+        str, Header(pattern=r'^(\*|"[0-9]{1,9}")$', description="The ETag of the case or ring as you saw it, or *.")
+    ],
 ) -> int | None:
     """The version that a write is about; None for `*`, which takes any."""
-    if if_match.strip() == "*":
-        return None
-    found = re.fullmatch(r'"(\d{1,9})"', if_match.strip())
-    if found is None:
-        raise ConfigError('If-Match: expected the ETag of a case or ring, as "3", or * for any version')
-    return int(found.group(1))
+    return None if if_match == "*" else int(if_match.strip('"'))
 
 
 SeenVersion = Annotated[int | None, Depends(_seen_version)]

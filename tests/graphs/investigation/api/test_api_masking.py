@@ -81,7 +81,7 @@ def test_the_whole_id_takes_a_reason_which_is_kept(worked_on):
     refused = ana.call("POST", f"/unmask/card/{card}", {"reason": "  "})
     found = ana.call("POST", f"/unmask/card/{card}", {"reason": "to call the bank"})
     (line,) = lead.call("GET", "/audit?action=unmask").json()["rows"]
-    assert refused.status_code == 400 and found.json()["entity_id"] == PAN
+    assert refused.status_code == 422 and found.json()["entity_id"] == PAN
     assert line["detail"] == {"reason": "to call the bank"} and line["actor"] == "ana" and line["channel"] == "api"
 
 

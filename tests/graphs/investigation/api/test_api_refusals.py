@@ -85,7 +85,7 @@ def test_a_case_is_changed_only_by_who_says_what_they_saw(client_of):
 
 @pytest.mark.parametrize("version", ["3", 'W/"1"', '"1", "2"', '"x"', '"99999999999999999999"', '""'])
 def test_a_version_that_is_none_is_refused(clients, version):
-    told(clients["investigator"].call("POST", "/cases/C-1/claim", If_Match=version), 400)
+    told(clients["investigator"].call("POST", "/cases/C-1/claim", If_Match=version), 422)
 
 
 def test_a_verdict_says_the_version_it_made(client_of):
