@@ -21,48 +21,46 @@ _FASTMATH = {"contract", "nsz", "arcp"}
 """Leave to fuse and to divide by multiplying; not to reorder, so the same input gives the same bits."""
 
 
-def aggregate(projected: Tensor, index: Tensor, edges: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+def aggregate(projected: Tensor, index: Tensor, edges: Tensor, weight: Tensor) -> Tensor:
     """GraphSAGE's mean and max (Hamilton et al. 2017, §3.3) over dense windows.
 
     Shapes: `projected` (sources, width); `index` (n, slots, k) int32 into it, -1 for nothing there; `edges`
-    (n, slots, k, columns), 0 where nothing is there; `weight` (slots, columns, width). Returns mean and max,
-    each (n, slots, width), 0 where a window is empty.
+    (n, slots, k, columns), 0 where nothing is there; `weight` (slots, columns, width). Returns mean and behind it max,
+    (n, slots, 2·width), 0 where a window is empty.
     """
     if projected.device.type == "cpu" and projected.dtype == torch.float32:
-        mean, top = _Fused.apply(projected, index, edges, weight)
-        return mean, top
+        return _Fused.apply(projected, index, edges, weight)
     return aggregate_reference(projected, index, edges, weight)
 
 
-def aggregate_reference(projected: Tensor, index: Tensor, edges: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+def aggregate_reference(projected: Tensor, index: Tensor, edges: Tensor, weight: Tensor) -> Tensor:
     """`aggregate` in plain tensor operations: any device, any dtype, for reading and for testing."""
     there = (index >= 0).unsqueeze(-1)
     messages = projected[index.clamp_min(0).long()] + torch.einsum("nskc,sch->nskh", edges, weight)
     messages = torch.where(there, torch.relu(messages), torch.zeros((), dtype=messages.dtype, device=messages.device))
     count = there.sum(2).clamp_min(1)
-    return messages.sum(2) / count, messages.amax(2)
+    return torch.cat([messages.sum(2) / count, messages.amax(2)], -1)
 
 
 class _Fused(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, projected: Tensor, index: Tensor, edges: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, projected: Tensor, index: Tensor, edges: Tensor, weight: Tensor) -> Tensor:
         n, slots, k = index.shape
         columns, width = weight.shape[1:]
         # Torch aligns its memory for vector instructions, numpy does not.
-        mean, top = (torch.empty(n, slots, width) for _ in range(2))
+        out = torch.empty(n, slots, 2 * width)
         positive = torch.empty(n, slots, k, width, dtype=torch.bool).numpy()
         winner = torch.empty(n, slots, width, dtype=torch.int8).numpy()
         arrays = [tensor.detach().contiguous().numpy() for tensor in (projected, index, edges, weight.flatten(1))]
         forward, ctx.kernel = _kernels(slots, k, columns, width)
-        forward(*arrays, mean.numpy(), top.numpy(), positive, winner)
+        forward(*arrays, out.numpy(), positive, winner)
         ctx.windows, ctx.marks, ctx.shapes = arrays[1:3], (positive, winner), (projected.shape, weight.shape)
-        return mean, top
+        return out
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, Tensor]:
-        d_mean, d_top = (gradient.contiguous().numpy() for gradient in gradients)
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, Tensor]:
         d_projected, d_weight = (torch.zeros(shape) for shape in ctx.shapes)
-        ctx.kernel(*ctx.windows, *ctx.marks, d_mean, d_top, d_projected.numpy(), d_weight.numpy())
+        ctx.kernel(*ctx.windows, *ctx.marks, gradient.contiguous().numpy(), d_projected.numpy(), d_weight.numpy())
         return d_projected, None, None, d_weight
 
 
@@ -73,7 +71,7 @@ def _kernels(slots: int, k: int, columns: int, width: int) -> tuple[Callable[...
     zero, one = np.float32(0), np.float32(1)
 
     @numba.njit(cache=True, nogil=True, fastmath=_FASTMATH)
-    def forward(projected, index, edges, weight, mean, top, positive, winner):
+    def forward(projected, index, edges, weight, out, positive, winner):
         total = np.empty(width, np.float32)
         best = np.empty(width, np.float32)
         which = np.empty(width, np.int8)
@@ -100,13 +98,14 @@ def _kernels(slots: int, k: int, columns: int, width: int) -> tuple[Callable[...
                         which[h] = np.int8(j) if message > best[h] else which[h]
                         best[h] = max(message, best[h])
                 scale = one / np.float32(max(count, 1))
+                mean, top = out[i, s, :width], out[i, s, width:]
                 for h in range(width):
-                    mean[i, s, h] = total[h] * scale
-                    top[i, s, h] = best[h]
+                    mean[h] = total[h] * scale
+                    top[h] = best[h]
                     winner[i, s, h] = which[h]
 
     @numba.njit(cache=True, nogil=True, fastmath=_FASTMATH)
-    def backward(index, edges, positive, winner, d_mean, d_top, d_projected, d_weight):
+    def backward(index, edges, positive, winner, d_out, d_projected, d_weight):
         d_messages = np.empty((k, width), np.float32)
         column = np.empty(k, np.float32)
         for i in range(len(index)):
@@ -117,7 +116,7 @@ def _kernels(slots: int, k: int, columns: int, width: int) -> tuple[Callable[...
                 if count == 0:
                     continue
                 scale = one / np.float32(count)
-                mean, top, won = d_mean[i, s], d_top[i, s], winner[i, s]
+                mean, top, won = d_out[i, s, :width], d_out[i, s, width:], winner[i, s]
                 for j in range(k):
                     p, d_message = index[i, s, j], d_messages[j]
                     if p < 0:

@@ -148,8 +148,7 @@ def forward_block(model: TemporalSage, inputs: NetworkInputs, block: Block, cach
     first = h = model.encoder(inputs.numeric[rows], inputs.codes[rows])
     for level, layer in enumerate(model.sage):
         cache.levels[level][rows] = h.detach()
-        sources = torch.cat([cache.levels[level].index_select(0, block.old), h])
-        h = layer(h, sources, block.index, block.edges)
+        h = layer(h, cache.levels[level].index_select(0, block.old), block.index, block.edges)
     cache.levels[-1][rows] = h.detach()
     return first, h
 

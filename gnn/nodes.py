@@ -83,11 +83,9 @@ class NodeInputs:
     def embed(
         self, model: TemporalSage, cache: Cache, rows: np.ndarray, *, start: int, fresh: Tensor | None = None
     ) -> Tensor:
-        """Embeddings (rows, 3·width), see `NodeHead.embed`."""
+        """Embeddings (rows, node_width), see `NodeHead.embed`."""
         head = model.node_head(self.questions.entity_type)
         old, index = localise(self.windows[rows], start)
-        sources = cache.levels[-1][torch.from_numpy(old)]
-        if fresh is not None:
-            sources = torch.cat([sources, fresh])
+        sources = [cache.levels[-1][torch.from_numpy(old)], *([] if fresh is None else [fresh])]
         edges = torch.from_numpy(self.edges[rows])
         return head.embed(sources, torch.from_numpy(index), edges, self.numeric[rows], self.codes[rows])

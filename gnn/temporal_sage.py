@@ -10,7 +10,7 @@ asks: training, backtest, batch and online scoring read the same number. See doc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -27,12 +27,14 @@ from graphs.errors import ConfigError
 class SageSpec:
     """Size and kind of the network.
 
-    `width` of every embedding, `layers` of message passing, `k` last events per entity, `node_k` last events
-    that a node head reads, `bins` of the piecewise encoding (0 = off), `aggregator` of messages, `edges`:
+    `width` of every embedding, `message_width` of what travels along an edge, `layers` of message passing, `k` last
+    events per entity, `node_k` last events that a node head reads, `bins` of the piecewise encoding (0 = off),
+    `aggregator` of messages, `edges`:
     "none" cuts all messages, which is the floor that shows what the graph adds.
     """
 
     width: int = 64
+    message_width: int = 16
     layers: int = 2
     k: int = 8
     node_k: int = 16
@@ -42,7 +44,7 @@ class SageSpec:
     edges: Literal["real", "none", "shuffled"] = "real"
 
     def __post_init__(self) -> None:
-        for name in ("width", "layers", "k", "node_k"):
+        for name in ("width", "message_width", "layers", "k", "node_k"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"model.{name}: got {getattr(self, name)}, expected at least 1")
         if not 0 <= self.dropout < 1:
@@ -50,27 +52,32 @@ class SageSpec:
         if self.bins < 0:
             raise ConfigError(f"model.bins: got {self.bins}, expected 0 or more")
 
+    @property
+    def node_width(self) -> int:
+        """Width of an entity's embedding: its own encoding, mean and max of its last events."""
+        return self.width + 2 * self.message_width
+
     def with_edges(self, edges: Literal["real", "none", "shuffled"]) -> SageSpec:
         """The same network with its edges as they are, cut, or shuffled."""
         return replace(self, edges=edges)
 
 
 class WindowState(nn.Module):
-    """s_e(t) for every slot of a window: (n, slots, 2·width) from source embeddings and edges."""
+    """s_e(t) for every slot of a window: (n, slots, 2·message_width) from source embeddings and edges."""
 
-    def __init__(self, width: int, slots: int, edge_width: int, *, attention: bool = False) -> None:
+    def __init__(self, spec: SageSpec, slots: int, edge_width: int) -> None:
         super().__init__()
-        self.project = RowLinear(width, width)
-        self.weight = nn.Parameter(torch.empty(slots, edge_width, width))
+        self.project = RowLinear(spec.width, spec.message_width)
+        self.weight = nn.Parameter(torch.empty(slots, edge_width, spec.message_width))
         nn.init.normal_(self.weight, std=edge_width**-0.5)
-        self.attention = RowLinear(width, 4) if attention else None
+        self.attention = RowLinear(spec.message_width, 4) if spec.aggregator == "attention" else None
 
-    def forward(self, sources: Tensor, index: Tensor, edges: Tensor) -> Tensor:
-        projected = self.project(sources)
+    def forward(self, sources: Sequence[Tensor], index: Tensor, edges: Tensor) -> Tensor:
+        # Those that need no gradient stand apart from those that do, and what is joined is narrow.
+        projected = torch.cat([self.project(part) for part in sources])
         if self.attention is not None:
             return self._attend(projected, index, edges)
-        mean, top = aggregate(projected, index, edges, self.weight)
-        return torch.cat([mean, top], -1)
+        return aggregate(projected, index, edges, self.weight)
 
     def _attend(self, projected: Tensor, index: Tensor, edges: Tensor) -> Tensor:
         """Four heads that weigh messages by a learnt score (GAT-like), beside the max."""
@@ -88,22 +95,17 @@ class WindowState(nn.Module):
 class SageLayer(nn.Module):
     """One step of message passing: h^(l) from h^(l-1) and the states of the event's entities."""
 
-    def __init__(
-        self, width: int, slots: int, edge_width: int, *, dropout: float = 0.0, attention: bool = False
-    ) -> None:
+    def __init__(self, spec: SageSpec, slots: int, edge_width: int) -> None:
         super().__init__()
-        self.state = WindowState(width, slots, edge_width, attention=attention)
-        self.update = nn.Sequential(
-            RowLinear(width + slots * 2 * width, width),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            RowLinear(width, width),
-        )
-        self.norm = nn.LayerNorm(width)
+        self.state = WindowState(spec, slots, edge_width)
+        self.of_own = RowLinear(spec.width, spec.width)
+        self.of_state = RowLinear(slots * 2 * spec.message_width, spec.width, bias=False)
+        self.update = nn.Sequential(nn.ReLU(), nn.Dropout(spec.dropout), RowLinear(spec.width, spec.width))
+        self.norm = nn.LayerNorm(spec.width)
 
-    def forward(self, own: Tensor, sources: Tensor, index: Tensor, edges: Tensor) -> Tensor:
-        state = self.state(sources, index, edges).flatten(1)
-        return self.norm(own + self.update(torch.cat([own, state], 1)))
+    def forward(self, own: Tensor, old: Tensor, index: Tensor, edges: Tensor) -> Tensor:
+        state = self.state((old, own), index, edges).flatten(1)
+        return self.norm(own + self.update(self.of_own(own) + self.of_state(state)))
 
 
 class Head(nn.Module):
@@ -133,14 +135,16 @@ class NodeHead(nn.Module):
     def __init__(self, spec: SageSpec, space: FeatureSpace, edge_width: int) -> None:
         super().__init__()
         self.encoder = EventEncoder(space, spec.width, dropout=spec.dropout)
-        self.state = WindowState(spec.width, 1, edge_width)
-        self.head = Head(3 * spec.width, spec.width, dropout=spec.dropout)
+        self.state = WindowState(spec, 1, edge_width)
+        self.head = Head(spec.node_width, spec.width, dropout=spec.dropout)
 
-    def forward(self, sources: Tensor, index: Tensor, edges: Tensor, numeric: Tensor, codes: Tensor) -> Tensor:
+    def forward(
+        self, sources: Sequence[Tensor], index: Tensor, edges: Tensor, numeric: Tensor, codes: Tensor
+    ) -> Tensor:
         return self.head(self.embed(sources, index, edges, numeric, codes))
 
-    def embed(self, sources: Tensor, index: Tensor, edges: Tensor, numeric: Tensor, codes: Tensor) -> Tensor:
-        """The entity's embedding (n, 3·width): own encoding, mean and max of its last events."""
+    def embed(self, sources: Sequence[Tensor], index: Tensor, edges: Tensor, numeric: Tensor, codes: Tensor) -> Tensor:
+        """The entity's embedding (n, node_width): own encoding, mean and max of its last events."""
         state = self.state(sources, index, edges).flatten(1)
         return torch.cat([self.encoder(numeric, codes), state], 1)
 
@@ -158,13 +162,9 @@ class TemporalSage(nn.Module):
         node_spaces: Mapping[str, FeatureSpace] | None = None,
     ) -> None:
         super().__init__()
-        attention = spec.aggregator == "attention"
         self.spec = spec
         self.encoder = EventEncoder(space, spec.width, dropout=spec.dropout)
-        self.sage = nn.ModuleList(
-            SageLayer(spec.width, slots, edge_width, dropout=spec.dropout, attention=attention)
-            for _ in range(spec.layers)
-        )
+        self.sage = nn.ModuleList(SageLayer(spec, slots, edge_width) for _ in range(spec.layers))
         self.event_head = Head(2 * spec.width, spec.width, dropout=spec.dropout)
         self.node_heads = nn.ModuleDict(
             {name: NodeHead(spec, own, edge_width) for name, own in (node_spaces or {}).items()}

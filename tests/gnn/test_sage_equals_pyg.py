@@ -24,7 +24,7 @@ def dense(h: Tensor, conv: SAGEConv, graph: TemporalGraph, slot: int) -> Tensor:
     index = torch.from_numpy(graph.windows(K).events[:, slot : slot + 1].copy())
     nothing, weight = torch.zeros(*index.shape, 1), torch.zeros(1, 1, WIDTH)
     projected = h @ conv.lin_l.weight.T
-    up, down = (aggregate(sign * projected, index, nothing, weight)[0] for sign in (1, -1))
+    up, down = (aggregate(sign * projected, index, nothing, weight)[..., :WIDTH] for sign in (1, -1))
     return (up - down).squeeze(1) + conv.lin_l.bias
 
 
