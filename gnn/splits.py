@@ -25,7 +25,8 @@ class Split:
     `fit` finds the number of epochs on `valid`, with the labels of `fit_hidden` never shown to anyone; `refit`
     trains the model that is judged on `test`, with those of `refit_hidden` never shown. `cut` (µs UTC) is the
     instant at which the judged model is put to work, `valid_cut` the one of the model that chooses, `end` where the
-    test part ends; labels of events before `settled` had arrived by the cut. In data without a single event label the masks are empty and only the instants count.
+    test part ends; labels of events before `settled` had arrived by the cut. In data without a single event label
+    the masks are empty and only the instants count.
     """
 
     fit: np.ndarray
@@ -120,7 +121,8 @@ class TimeSplit:
         fit = refit & (time < valid_cut)
         nobody = np.zeros(len(log), bool)
         fit_hidden, refit_hidden = (known > valid_cut, known > cut) if self.labels_stop else (nobody, nobody)
-        return Split(fit, valid, refit, in_range & (time >= cut), fit_hidden, refit_hidden, valid_cut, settled, cut, stop)
+        test = in_range & (time >= cut)
+        return Split(fit, valid, refit, test, fit_hidden, refit_hidden, valid_cut, settled, cut, stop)
 
     def _maturity(self, delays: np.ndarray) -> int:
         """µs after which a label counts as settled, from the `delays` (labels,) of those known."""
