@@ -98,7 +98,7 @@ class World:
         data = ["data=world", f"data.root={self.folder}"]
         if not (run / "bundle").is_dir():
             _verb(
-                "train", *data, "experiment=world", f"split.test_from={TRAINED_UNTIL}", "trainer.epochs=4",
+                "train", *data, "experiment=world", f"split.test_from={TRAINED_UNTIL}",
                 "comparison.lightgbm=false", "comparison.controls=false", f"output={run}",
             )  # fmt: skip
         if not scored.is_dir():
