@@ -107,7 +107,12 @@ def _opening(case: CaseSheet) -> list[Flowable]:
 def _reasons(sheet: RingSheet) -> list[Flowable]:
     lines = [line for line in sheet.evidence if line.kind not in ("score", "exculpatory")]
     rows = [
-        (str(number), line.text, "" if line.others is None else f"{line.others:,}", _day(line.since))
+        (
+            str(number),
+            line.text[:1].upper() + line.text[1:],
+            "" if line.others is None else f"{line.others:,}",
+            _day(line.since),
+        )
         for number, line in enumerate(lines, start=1)
     ]
     found = [_p("Why they are taken together", _SECTION)]

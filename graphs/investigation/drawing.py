@@ -98,22 +98,29 @@ class Drawing:
 
 def svg(drawing: Drawing, name: str) -> Markup:
     """The drawing as inline SVG; `name` is unlike that of any other on the page. Groups with `href` become links that
-    the Tab key passes by: the table beside a drawing is there for it."""
+    the Tab key passes by: the table beside a drawing is there for it. One without a title only decorates."""
+    size = f'viewBox="0 0 {drawing.width:g} {drawing.height:g}"'
+    inner = [*_arrow_head(drawing.marks, name), *_svg(drawing.marks, name), "</svg>"]
+    if not drawing.title:
+        return Markup("\n".join([f'<svg {size} aria-hidden="true">', *inner]))
     linked = any(isinstance(mark, Group) and mark.href for mark in drawing.marks)
-    arrow = any(isinstance(mark, Line) and mark.arrow for mark in drawing.marks)
-    parts = [
-        f'<svg viewBox="0 0 {drawing.width:g} {drawing.height:g}" role="{"group" if linked else "img"}" '
-        f'aria-labelledby="{escape(name)}-title" aria-describedby="{escape(name)}-text">',
+    told = [
+        f'<svg {size} role="{"group" if linked else "img"}" aria-labelledby="{escape(name)}-title" '
+        f'aria-describedby="{escape(name)}-text">',
         f'<title id="{escape(name)}-title">{escape(drawing.title)}</title>',
         f'<desc id="{escape(name)}-text">{escape(drawing.text)}</desc>',
     ]
-    if arrow:
-        parts.append(
+    return Markup("\n".join([*told, *inner]))
+
+
+def _arrow_head(marks: Sequence[Mark], name: str) -> Iterator[str]:
+    """What lines with an arrow end in, if there are any."""
+    flat = [one for mark in marks for one in (mark.marks if isinstance(mark, Group) else (mark,))]
+    if any(isinstance(mark, Line) and mark.arrow for mark in flat):
+        yield (
             f'<defs><marker id="{escape(name)}-arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
             'markerHeight="7" orient="auto-start-reverse"><path class="tone-flow" d="M0 0 8 4 0 8z"/></marker></defs>'
         )
-    parts += _svg(drawing.marks, name)
-    return Markup("\n".join([*parts, "</svg>"]))
 
 
 def _svg(marks: Sequence[Mark], name: str) -> Iterator[str]:
@@ -143,7 +150,7 @@ def _svg(marks: Sequence[Mark], name: str) -> Iterator[str]:
                 key = f' data-key="{escape(mark.key)}"' if mark.key else ""
                 inner = [f"<title>{escape(mark.title)}</title>", *_svg(mark.marks, name)]
                 if mark.href:
-                    link = f'<a href="{escape(mark.href)}" tabindex="-1" aria-label="{escape(mark.title)}"{key}>'
+                    link = f'<a href="{escape(mark.href)}" tabindex="-1"{key}>'
                     yield "".join([link, *inner, "</a>"])
                 else:
                     yield "".join([f"<g{key}>", *inner, "</g>"])

@@ -74,8 +74,7 @@ def legend(members: Sequence[Member], person_type: str) -> tuple[tuple[str, Draw
     for one in members:
         found.setdefault(_words(one, person_type), one)
     return tuple(
-        (words, Drawing(28, 28, words, words, tuple(_outline(one, (14, 14), 9, person_type))))
-        for words, one in found.items()
+        (words, Drawing(28, 28, "", "", tuple(_outline(one, (14, 14), 9, person_type)))) for words, one in found.items()
     )
 
 

@@ -61,6 +61,13 @@ def test_money_between_persons_is_an_arrow_and_shared_things_are_lines():
     assert drawn[0].title == "u1 to u2: 2 transfers"
 
 
+def test_an_arrow_has_its_head_and_what_only_decorates_is_hidden():
+    members = [member("user", "u1", x=0.1), member("user", "u2", x=0.9)]
+    flow = draw_ring(members, [link(("user", "u1"), ("user", "u2"))], person_type="user").drawing
+    assert 'id="g-arrow"' in svg(flow, "g") and 'marker-end="url(#g-arrow)"' in svg(flow, "g")
+    assert 'aria-hidden="true"' in svg(Drawing(28, 28, "", "", ()), "sign")
+
+
 def test_the_legend_has_what_is_there_and_no_more():
     words = [word for word, _ in legend([member("user", "u1", role="mule"), member("card", "c", "identifier")], "user")]
     assert words == ["mule (M)", "card"]

@@ -44,7 +44,7 @@ async function draw(box) {
   ];
   const canvas = box.querySelector(".canvas");
   canvas.style.position = "relative";
-  const graph = cytoscape({ container: canvas, elements, layout: { name: "preset", padding: 50 }, maxZoom: 4, minZoom: 0.2, wheelSensitivity: 0.3, style: styles() });
+  const graph = cytoscape({ container: canvas, elements, layout: { name: "preset", padding: 50 }, maxZoom: 4, minZoom: 0.2, style: styles() });
 
   // What has nothing to do with the node pointed at fades.
   graph.on("mouseover tap", "node", (event) => {
