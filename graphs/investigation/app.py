@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
@@ -16,6 +17,8 @@ from graphs.investigation.console.pages import mount
 from graphs.investigation.guard import Guard
 from graphs.investigation.settings import ServeSettings
 from graphs.investigation.workspace import Workspace
+
+THREADS = 10
 
 
 def create_app(workspace: Workspace, settings: ServeSettings | None = None) -> FastAPI:
@@ -41,7 +44,11 @@ def create_app(workspace: Workspace, settings: ServeSettings | None = None) -> F
 
 @asynccontextmanager
 async def _warm(app: FastAPI) -> AsyncIterator[None]:
-    """Whoever asks first should not wait for the graph to be read."""
+    """Whoever asks first should not wait for the graph to be read.
+
+    Questions are answered one after the other rather than many at half speed: they share one core of this process.
+    """
+    current_default_thread_limiter().total_tokens = THREADS
     if app.state.workspace.graph_folder is not None:
         await run_in_threadpool(lambda: app.state.workspace.web)
     yield

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 PROGRAM = "ringtrace serve"
 _VARIABLE = "RINGTRACE_SERVE"  # how the worker processes learn what to serve
 FIRST_KEY_HOURS = 24
+KEEP_ALIVE_SECONDS = 75
+"""Longer than the minute after which proxies close: who closes first must not be us, while they send."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,7 +78,7 @@ def _serve(args: argparse.Namespace) -> None:
     uvicorn.run(
         f"{__name__}:application", factory=True, host=args.host, port=args.port, workers=args.workers,
         proxy_headers=args.behind_proxy is not None, forwarded_allow_ips=args.behind_proxy or "",
-        access_log=False, log_config=None, server_header=False, **tls,
+        access_log=False, log_config=None, server_header=False, timeout_keep_alive=KEEP_ALIVE_SECONDS, **tls,
     )  # fmt: skip
 
 

@@ -78,7 +78,10 @@ class Reason(Body):
     reason: Prose
 
 
-def of_app(request: Request) -> Workspace:
+# Dependencies that do not wait are coroutines: those that are not each take a thread.
+
+
+async def of_app(request: Request) -> Workspace:
     """The workspace that is served."""
     found: Workspace = request.app.state.workspace
     return found
@@ -88,7 +91,7 @@ Served = Annotated[Workspace, Depends(of_app)]
 Asking = Annotated[Actor, Depends(api_actor)]
 
 
-def _seen_version(
+async def _seen_version(
     if_match: Annotated[
         str, Header(pattern=r'^(\*|"[0-9]{1,9}")$', description="The ETag of the case or ring as you saw it, or *.")
     ],

@@ -41,7 +41,7 @@ from graphs.stores.finder_folder import STATUSES as RING_STATUSES
 router = APIRouter(tags=["rings"])
 
 
-def _where(
+async def _where(
     actor: Asking,
     mine: Annotated[bool, Query(description="Only my cases.")] = False,
     free: Annotated[bool, Query(description="Only those nobody has.")] = False,
