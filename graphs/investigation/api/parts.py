@@ -8,12 +8,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Query, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.responses import Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
+from graphs.errors import ConfigError
 from graphs.investigation.access import api_actor
 from graphs.investigation.rows import MOST_ROWS, W, masked
 from graphs.investigation.workspace import Workspace
+from graphs.signatures import nearest
 from graphs.stores.actors import Actor
 from graphs.stores.cases import LONGEST_TEXT
 
@@ -87,6 +90,21 @@ async def of_app(request: Request) -> Workspace:
     return found
 
 
+async def only_known_parameters(request: Request) -> None:
+    """Refuse a query parameter that the route does not have: misspelt, a filter would silently not filter."""
+    known = _parameters(request.scope["route"].dependant)
+    for name in request.query_params:
+        if name not in known:
+            raise ConfigError(
+                f"{name}: no such parameter{nearest(name, known)}; there are: {', '.join(known) or 'none'}"
+            )
+
+
+def _parameters(dependant: Dependant) -> list[str]:
+    own = [field.alias for field in dependant.query_params]
+    return own + [name for part in dependant.dependencies for name in _parameters(part)]
+
+
 Served = Annotated[Workspace, Depends(of_app)]
 Asking = Annotated[Actor, Depends(api_actor)]
 
@@ -133,6 +151,16 @@ class Csv(Response):
     def __init__(self, content: str, status_code: int = 200, *, name: str = "export", **options: Any) -> None:
         super().__init__(content, status_code, **options)
         _as_file(self, f"{name}.csv")
+
+
+class Pdf(Response):
+    """A PDF, to be kept as a file."""
+
+    media_type = "application/pdf"
+
+    def __init__(self, content: bytes, status_code: int = 200, *, name: str = "export", **options: Any) -> None:
+        super().__init__(content, status_code, **options)
+        _as_file(self, f"{name}.pdf")
 
 
 class Zip(Response):

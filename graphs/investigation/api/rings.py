@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
-from graphs.investigation import exports, queries
+from graphs.investigation import case_pdf, exports, queries
 from graphs.investigation.answers import (
     Changes,
     Evidence,
@@ -28,6 +28,7 @@ from graphs.investigation.api.parts import (
     Instant,
     Limit,
     Name,
+    Pdf,
     Served,
     Since,
     Until,
@@ -150,3 +151,9 @@ def ring_csv(
 ) -> Csv:  # fmt: skip
     """One table of a ring as CSV that no spreadsheet runs."""
     return Csv(exports.ring_csv(workspace, actor, ring, table), name=f"{ring}-{table}")
+
+
+@router.get("/exports/cases/{case}.pdf", response_class=Pdf)
+def case_file(workspace: Served, actor: Asking, case: Name) -> Pdf:
+    """The case file: evidence, verdicts, the figures as the console shows them, notes, the draft of a report."""
+    return Pdf(case_pdf.case_pdf(workspace, actor, case), name=case)

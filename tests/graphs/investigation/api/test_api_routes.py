@@ -57,6 +57,7 @@ DAY = [
     ("GET", "/exports/rings.csv", "investigator", "/exports/rings.csv", None),
     ("GET", "/exports/rings/{ring}", "investigator", "/exports/rings/R-A", None),
     ("GET", "/exports/rings/{ring}/{table}.csv", "investigator", "/exports/rings/R-A/members.csv", None),
+    ("GET", "/exports/cases/{case}.pdf", "investigator", "/exports/cases/C-1.pdf", None),
     ("POST", "/runs", "lead", "/runs", None),
     ("GET", "/labels", "lead", "/labels", None),
     ("GET", "/audit", "lead", "/audit?action=claim&who=ana", None),
