@@ -7,6 +7,7 @@ Every row is a mean over seeds (and folds); rows are merged into results/downstr
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
 import time
 from collections import defaultdict
@@ -18,8 +19,9 @@ from quality import PROTOCOLS, Fold, Protocol
 from results_io import RESULTS, merge_rows
 from scipy.special import expit
 
+from gnn.boosting import LEARNERS
 from gnn.crossfit import CrossFitSpec, Networks, cross_fit
-from gnn.downstream import Stacked, grow
+from gnn.downstream import VARIANTS, Stacked, grow
 from gnn.metrics import Metric, Undefined
 from gnn.temporal_sage import SageSpec
 from gnn.trainer import TrainerSpec
@@ -29,13 +31,7 @@ from graphs.signatures import check_config
 log = logging.getLogger("downstream")
 
 KEY = ("dataset", "protocol", "model")
-GROWN = (
-    ("lightgbm", "aggregates"),
-    ("lightgbm", "score"),
-    ("lightgbm", "embeddings"),
-    ("xgboost", "aggregates"),
-    ("xgboost", "embeddings"),
-)
+GROWN = tuple((learner, variant) for learner in LEARNERS for variant in VARIANTS)
 
 
 def main() -> None:
@@ -44,6 +40,7 @@ def main() -> None:
         "--only", default="sffsd/forward,world,p2p,fdh", help="dataset or dataset/protocol, with commas"
     )
     parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--folds", type=int, help="only the first so many folds (fdh has four)")
     parser.add_argument("--world", help="folder of the generated world (default: data/world)")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
@@ -54,26 +51,30 @@ def main() -> None:
             if protocol.dataset == "world" and arguments.world:
                 overrides = [f"experiment={protocol.experiment}", f"data.root={arguments.world}"]
                 protocol.__dict__["specs"] = check_config(compose("train", overrides)).keywords
-            for rows in _rows(protocol, [int(seed) for seed in arguments.seeds.split(",")]):
+            seeds = [int(seed) for seed in arguments.seeds.split(",")]
+            for rows in _rows(protocol, seeds, folds=arguments.folds):
                 merge_rows(RESULTS / "downstream.json", rows, KEY)
+                # What docs/benchmarks.md calls by the same name is the same thing.
+                named = [row for row in rows if row["model"] == "lightgbm_embeddings"]
+                merge_rows(RESULTS / "quality.json", named, KEY)
 
 
-def _rows(protocol: Protocol, seeds: list[int]) -> Iterator[list[dict[str, Any]]]:
+def _rows(protocol: Protocol, seeds: list[int], *, folds: int | None = None) -> Iterator[list[dict[str, Any]]]:
     """After each seed a row per model: mean over folds for each seed, then mean and deviation over the seeds so far."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     began = time.perf_counter()
     for count, seed in enumerate(seeds, start=1):
         of_seed: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-        for fold in protocol.folds():
+        for number, fold in enumerate(itertools.islice(protocol.folds(), folds), start=1):
             for model, metrics in _judged(protocol, fold, seed).items():
                 for name, value in metrics.items():
                     if not isinstance(value, Undefined):
                         of_seed[model][name].append(value)
+            told = {model: round(metrics["ap"][-1], 4) for model, metrics in of_seed.items()}
+            log.info("%s/%s seed %d fold %d: AP %s", protocol.dataset, protocol.name, seed, number, told)
         for model, metrics in of_seed.items():
             for name, values in metrics.items():
                 found[model][name].append(float(np.mean(values)))
-        told = {model: round(metrics["ap"][-1], 4) for model, metrics in found.items()}
-        log.info("%s/%s seed %d: AP %s", protocol.dataset, protocol.name, seed, told)
         yield [
             {
                 "dataset": protocol.dataset,
@@ -81,6 +82,7 @@ def _rows(protocol: Protocol, seeds: list[int]) -> Iterator[list[dict[str, Any]]
                 "model": model,
                 **{name: round(float(np.mean(values)), 4) for name, values in metrics.items()},
                 "seeds": seeds[:count],
+                "folds": number,
                 "std": {name: round(float(np.std(values)), 4) for name, values in metrics.items()},
                 "seconds_a_seed": round((time.perf_counter() - began) / count, 1),
             }

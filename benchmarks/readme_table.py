@@ -1,4 +1,4 @@
-"""Write README's results table from benchmarks/results/quality.json: `python benchmarks/readme_table.py`."""
+"""Write the tables of README and docs/benchmarks.md from benchmarks/results: `python benchmarks/readme_table.py`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-START = "<!-- results: made by benchmarks/readme_table.py from benchmarks/results/quality.json -->\n"
+RESULTS = ROOT / "benchmarks" / "results"
+START = "<!-- results: made by benchmarks/readme_table.py from benchmarks/results/{name} -->\n"
 END = "<!-- end of results -->"
 
 COLUMNS = {
@@ -17,6 +18,14 @@ COLUMNS = {
     "no_edges": "our network without edges",
     "temporal_sage": "**Ringtrace**",
     "lightgbm_embeddings": "LightGBM, with our embeddings",
+}
+LEARNERS = {"lightgbm": "LightGBM", "xgboost": "XGBoost"}
+VARIANTS = {
+    "raw": "own columns",
+    "raw_embeddings": "own columns, embeddings",
+    "aggregates": "aggregates",
+    "score": "aggregates, score",
+    "embeddings": "aggregates, embeddings",
 }
 DATASETS = {
     "fdh": "card payments (Fraud Detection Handbook)",
@@ -48,22 +57,51 @@ def results_table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join([*lines, "", note, ""])
 
 
+def downstream_table(rows: Sequence[dict[str, Any]]) -> str:
+    """Markdown with a line per protocol and learner, and the AP of each of its variants beside the network alone."""
+    by_key = {(row["dataset"], row["protocol"], row["model"]): row for row in rows}
+    tasks = list(dict.fromkeys((row["dataset"], row["protocol"]) for row in rows))
+    tasks.sort(key=lambda task: [*DATASETS, task[0]].index(task[0]))
+    names = " | ".join(VARIANTS.values())
+    lines = [f"| test part, AP | learner | {names} | the network alone | seeds |", "|---" * (len(VARIANTS) + 4) + "|"]
+    for dataset, protocol in tasks:
+        network = by_key[dataset, protocol, "temporal_sage"]
+        for learner, title in LEARNERS.items():
+            found = [by_key.get((dataset, protocol, f"{learner}_{variant}")) for variant in VARIANTS]
+            cells = [*(_number(row["ap"]) if row else "–" for row in found), _number(network["ap"])]
+            name = f"{DATASETS.get(dataset, dataset)}, {protocol.replace('_', ' ')}"
+            lines.append(f"| {name} | {title} | {' | '.join(cells)} | {len(network['seeds'])} |")
+    return "\n".join([*lines, ""])
+
+
 def _cell(row: dict[str, Any]) -> str:
-    return " / ".join("–" if row[key] is None else f"{row[key]:.3f}".lstrip("0") for key in ("auc", "ap"))
+    return " / ".join(_number(row[key]) for key in ("auc", "ap"))
 
 
-def with_table(readme: str, table: str) -> str:
-    """`readme` with what stands between the two marks replaced."""
-    before, _, rest = readme.partition(START)
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}".lstrip("0")
+
+
+def with_table(page: str, table: str, name: str) -> str:
+    """`page` with what stands between the two marks of the result file `name` replaced."""
+    start = START.format(name=name)
+    before, _, rest = page.partition(start)
     _, _, after = rest.partition(END)
-    return f"{before}{START}{table}{END}{after}"
+    return f"{before}{start}{table}{END}{after}"
 
 
-def read_rows(results: Path = ROOT / "benchmarks" / "results" / "quality.json") -> list[dict[str, Any]]:
-    """The rows of the result file; none where the benchmark hasn't been run."""
+def read_rows(name: str) -> list[dict[str, Any]]:
+    """The rows of a result file; none where the benchmark hasn't been run."""
+    results = RESULTS / name
     return json.loads(results.read_text())["rows"] if results.exists() else []
 
 
+TABLES = (
+    (ROOT / "README.md", "quality.json", results_table),
+    (ROOT / "docs" / "benchmarks.md", "downstream.json", downstream_table),
+)
+"""Pages, the result files they show, and how."""
+
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    readme.write_text(with_table(readme.read_text(), results_table(read_rows())))
+    for page, name, table in TABLES:
+        page.write_text(with_table(page.read_text(), table(read_rows(name)), name))

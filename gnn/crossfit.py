@@ -108,7 +108,7 @@ def cross_fit(
     if len(np.unique(cuts)) < len(cuts):
         raise ConfigError(f"crossfit: {len(known)} known rows cannot be cut into {spec.folds} folds")
     final_ready = _ready(bench, bench.judged, task, model, final, seed)
-    final_caches = _embedded(final, final_ready)
+    final_caches = _embedded(final, final_ready, task, test)
     anchors = _anchors(bench, int(times[known[cuts[0]]]))
     there = final_caches[0].levels[-1].numpy()[anchors]
     parts, tabular, alignments = [], [], []
@@ -117,7 +117,7 @@ def cross_fit(
         phase = _before(bench, task, behaviour, known[:begin], cut)
         networks = _trained(bench, phase, model, trainer, seed=seed, epochs=epochs)
         ready = _ready(bench, phase, task, model, networks, seed)
-        caches = _embedded(networks, ready)
+        caches = _embedded(networks, ready, task, known[begin:end])
         turned = align(caches[0].levels[-1].numpy()[anchors], there)
         said = _spoken(networks, ready, caches, task, known[begin:end])
         parts.append(Spoken(said.vectors @ turned.rotation, said.logits))
@@ -190,8 +190,10 @@ def _ready(bench: Workbench, phase: Phase, task: str, model: SageSpec, networks:
     return bench.ready(model, replace(phase, nodes=kept), networks.spaces, seed)
 
 
-def _embedded(networks: Networks, ready: Ready) -> list[Cache]:
-    return [embed_all(member, ready.inputs) for member in networks.members]
+def _embedded(networks: Networks, ready: Ready, task: str, rows: np.ndarray) -> list[Cache]:
+    """Embeddings of all that is needed to speak of `rows`: of events up to the last of them."""
+    stop = int(rows[-1]) + 1 if task == EVENTS else len(ready.inputs)
+    return [embed_all(member, ready.inputs, stop=stop) for member in networks.members]
 
 
 def _spoken(networks: Networks, ready: Ready, caches: Sequence[Cache], task: str, rows: np.ndarray) -> Spoken:

@@ -38,6 +38,7 @@ VALID_SHARE = 0.2
 
 VARIANTS: Mapping[str, tuple[str, ...]] = {
     "raw": ("raw",),
+    "raw_embeddings": ("raw", "embedding", "score"),
     "aggregates": ("raw", "aggregates"),
     "score": ("raw", "aggregates", "score"),
     "embeddings": ("raw", "aggregates", "embedding", "score"),
@@ -101,26 +102,29 @@ class Stacked:
         Without vectors and scores all known rows; with them only those that have some. Rows all networks learnt from
         could be kept with missing values, but they were seen under fresher labels, and trees notice.
         """
+        table = self._table(variant)
         wanted = [group for group in VARIANTS[variant] if group in ("embedding", "score")]
         if not wanted:
-            table = self.full if "aggregates" in VARIANTS[variant] else self.raw
             return Rows(table.fit_x, table.fit_y), table.judge_x
         known, test = ([_columns(said, group) for group in wanted] for said in (self.said.known, self.said.test))
-        tabular = self.said.tabular
-        return Rows(np.hstack([tabular.fit_x, *known]), tabular.fit_y), np.hstack([self.full.judge_x, *test])
+        seen_then = self.said.tabular
+        own = seen_then.fit_x[:, [seen_then.names.index(name) for name in table.names]]
+        return Rows(np.hstack([own, *known]), seen_then.fit_y), np.hstack([table.judge_x, *test])
 
     def names(self, variant: str) -> list[tuple[str, str]]:
         """(group, name) of every column of a variant."""
         groups = VARIANTS[variant]
-        table = self.full if "aggregates" in groups else self.raw
-        named = [("raw" if name in self.raw.names else "aggregates", name) for name in table.names]
+        named = [("raw" if name in self.raw.names else "aggregates", name) for name in self._table(variant).names]
         if "embedding" in groups:
             named += [("embedding", name) for name in column_names(self.said.test.vectors.shape[1])]
         return named + ([("score", "score")] if "score" in groups else [])
 
     def categorical(self, variant: str) -> tuple[int, ...]:
         """Places of the columns whose numbers are codes without an order."""
-        return (self.full if "aggregates" in VARIANTS[variant] else self.raw).categorical
+        return self._table(variant).categorical
+
+    def _table(self, variant: str) -> TreeRows:
+        return self.full if "aggregates" in VARIANTS[variant] else self.raw
 
 
 def _columns(said: Spoken, group: str) -> np.ndarray:

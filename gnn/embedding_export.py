@@ -6,6 +6,7 @@ after the fact and a point-in-time join of the result stays honest.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -112,8 +113,8 @@ def event_days(embedder: Embedder, start: str | None, stop: str | None) -> dict[
         asked &= times < instant(stop)
     rows = np.flatnonzero(asked)
     days, first = np.unique(times[rows] // MICROSECONDS_PER_DAY, return_index=True)
-    parts = np.split(rows, first[1:])
-    return {int(day) * MICROSECONDS_PER_DAY: part for day, part in zip(days, parts, strict=False)}
+    bounds = itertools.pairwise([*first.tolist(), len(rows)])
+    return {int(day) * MICROSECONDS_PER_DAY: rows[low:high] for day, (low, high) in zip(days, bounds, strict=True)}
 
 
 # ---------------------------------------------------------------- which space

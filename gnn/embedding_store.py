@@ -146,10 +146,7 @@ class Space:
 
     def remove_files_not_in(self, other: Space) -> None:
         """Delete files that a later manifest of the same folder no longer lists."""
-        mine, theirs = (
-            {each["path"] for table in one.tables.values() for each in table["files"]} for one in (self, other)
-        )
-        for path in sorted(mine - theirs):
+        for path in sorted(self.paths - other.paths):
             self.folder.files.rm((self.folder / path).path)
 
     def read(self, table: str, *, newest: bool = False) -> pa.Table:

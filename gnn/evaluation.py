@@ -26,8 +26,10 @@ TITLES = {
     "hetero_sage": "GraphSAGE on a static graph",
     "lightgbm_embeddings": "LightGBM with our embeddings",
     "lightgbm_score": "LightGBM with aggregates and our score",
+    "lightgbm_raw_embeddings": "LightGBM on raw columns and our embeddings",
     "xgboost_embeddings": "XGBoost with our embeddings",
     "xgboost_score": "XGBoost with aggregates and our score",
+    "xgboost_raw_embeddings": "XGBoost on raw columns and our embeddings",
     "xgboost_aggregates": "XGBoost with aggregates",
     "xgboost_raw": "XGBoost on raw columns",
     "lightgbm_aggregates": "LightGBM with aggregates",
@@ -42,8 +44,10 @@ USES_THE_GRAPH = (
     "temporal_sage",
     "hetero_sage",
     "lightgbm_embeddings",
+    "lightgbm_raw_embeddings",
     "lightgbm_score",
     "xgboost_embeddings",
+    "xgboost_raw_embeddings",
     "xgboost_score",
 )
 """Comparisons that stand beside the model but are no floors, because they rest on the graph themselves."""

@@ -14,8 +14,18 @@ import pytest
 
 from gnn.bundle import EVENTS
 from gnn.crossfit import CrossFitSpec, CrossFitted, Networks, cross_fit
-from gnn.downstream import VARIANTS, DownstreamSpec, Stacked, grouped_importance, grow, prove, verdict
+from gnn.downstream import (
+    VARIANTS,
+    DownstreamSpec,
+    Stacked,
+    grouped_importance,
+    grow,
+    prove,
+    stacked_table,
+    verdict,
+)
 from gnn.evaluation import EvaluationSpec, ScoredRows, evaluate
+from gnn.node_task import NodeTask
 from gnn.splits import TimeSplit
 from gnn.temporal_sage import SageSpec
 from gnn.trainer import TrainerSpec
@@ -126,6 +136,44 @@ def test_the_proof_sets_every_learner_and_variant_beside_the_network(bench: Work
     models = {f"{learner}_{variant}" for learner in spec.learners for variant in VARIANTS}
     assert {row.model for row in found.judged.table} == models | {"temporal_sage"}
     assert "networks that never saw their labels" in found.judged.verdict and len(found.residuals) == FOLDS.folds
+
+
+# ---------------------------------------------------------------- entities
+
+
+@pytest.fixture(scope="module")
+def users(log: EventLog) -> Workbench:
+    """Only users are asked about, each at snapshots, by the labels of their events."""
+    split = TimeSplit(test_share=0.3, valid_share=0.0, maturity_days=0.0).apply(log)
+    task = NodeTask("user", every_days=1.0, active_days=1.0)
+    return Workbench.lay_out(log, split, BEHAVIOUR, tasks=[task], ask_events=False)
+
+
+def spoken_of_users(bench: Workbench, final: Workbench) -> CrossFitted:
+    networks = final.train_networks(MODEL, TRAINER, seed=0)
+    last = Networks(networks.members, networks.spaces)
+    return cross_fit(bench, "user", last, MODEL, TRAINER, BEHAVIOUR, FOLDS, seed=0, epochs=2)
+
+
+def test_users_are_spoken_of_by_networks_that_never_saw_their_answers(users: Workbench) -> None:
+    node = users.judged.nodes["user"]
+    said, last = spoken_of_users(users, users), node.fitted - 1
+    label = node.label.copy()
+    label[last] = 1 - label[last]
+    flipped = replace(users, judged=replace(users.judged, nodes={"user": replace(node, label=label)}))
+    assert (spoken_of_users(flipped, users).known.logits == said.known.logits).all()
+    assert (users.train_networks(MODEL, TRAINER, seed=0).test["user"] == said.test.logits).all()
+    assert len(said.fold) == node.fitted - said.first and len(said.test.logits) == len(node.label) - node.fitted
+
+
+def test_trees_are_proved_on_users_too(users: Workbench) -> None:
+    said = spoken_of_users(users, users)
+    stacked, spec = Stacked.of(users, "user", said), DownstreamSpec(learners=("lightgbm",))
+    network = 1 / (1 + np.exp(-said.test.logits))
+    found = prove(users, "user", stacked, network, spec, EvaluationSpec(bootstrap=20, fewest_frauds=2), seed=0)
+    rows = stacked_table(users, "user", said, "v1")
+    assert found.judged.rows == len(said.test.logits) and set(found.importance) == set(VARIANTS["embeddings"])
+    assert rows["part"].to_pylist().count("known") == len(said.fold) and rows.column_names[0] == "user"
 
 
 # ---------------------------------------------------------------- the line
