@@ -133,8 +133,8 @@ class Investigator:
 
 
 @contextmanager
-def serving(folder: Path, workers: int, environment: dict[str, str]) -> Iterator[int]:
-    """`ringtrace serve` on a free port, ready to answer; yields the port."""
+def serving(folder: Path, workers: int, environment: dict[str, str]) -> Iterator[tuple[int, int]]:
+    """`ringtrace serve` on a free port, ready to answer; yields the port and the number of its process."""
     port = _free_port()
     command = [sys.executable, "-m", "gnn.cli", "serve", str(folder), "--port", str(port), "--workers", str(workers)]
     with (folder / "serve.log").open("wb") as log:
@@ -149,10 +149,23 @@ def serving(folder: Path, workers: int, environment: dict[str, str]) -> Iterator
                 except OSError:
                     assert server.poll() is None, (folder / "serve.log").read_text()
                     time.sleep(0.2)
-            yield port
+            yield port, server.pid
         finally:
             server.send_signal(signal.SIGINT)
             server.wait(timeout=60)
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process and its children have used so far, in seconds of a core."""
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:  # it ended meanwhile
+            continue
+        if pid in (int(path.parent.name), int(fields[1])):
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def new_workspace(world: Path, folder: Path, url: str | None, people: int) -> tuple[Workspace, dict[str, str]]:
@@ -205,9 +218,10 @@ def load(world: Path, url: str | None, args: argparse.Namespace) -> dict[str, An
     with tempfile.TemporaryDirectory(prefix="ringtrace-load-") as temporary:
         folder = Path(temporary) / "workspace"
         workspace, keys = new_workspace(world, folder, url, args.people)
-        before = versions(workspace)
+        before, busy = versions(workspace), os.getloadavg()[0]
         environment = {} if url is None else {STORE_VARIABLE: url}
-        with serving(folder, args.workers, environment) as port:
+        with serving(folder, args.workers, environment) as (port, server):
+            spent = -cpu_seconds(server)
             people = [Investigator(name, key, port, args.think, random.Random(name)) for name, key in keys.items()]
             start = time.monotonic() + args.warm
             end = start + args.seconds
@@ -216,6 +230,8 @@ def load(world: Path, url: str | None, args: argparse.Namespace) -> dict[str, An
                 thread.start()
             for thread in threads:
                 thread.join()
+            spent += cpu_seconds(server)
+        cpu_ms = 1e3 * spent / sum(len(one.waits) for one in people)
         done = sum((one.acknowledged for one in people), Counter())
         assert all(one.waits for one in people), "everybody worked"
         prove(workspace, before, done)
@@ -224,6 +240,8 @@ def load(world: Path, url: str | None, args: argparse.Namespace) -> dict[str, An
     return {
         "waits": waits,
         "per_second": len(waits) / args.seconds,
+        "cpu_ms": cpu_ms,
+        "busy": busy,
         "writes": sum(done.values()),
         "refused": sum((one.refused for one in people), Counter()),
     }
@@ -270,15 +288,18 @@ def tell(store: str, size: int, found: dict[str, Any], args: argparse.Namespace)
         print(
             f"{store:<11}{what:<14}{len(waits):>6} answers   p50 {p50:>8.1f}   p95 {p95:>8.1f}   worst {worst:>8.1f} ms"
         )
-    print(f"{store}: {found['per_second']:.1f} answers/s; {found['writes']} writes acknowledged, none lost; refused "
-          f"{dict(found['refused'])}")  # fmt: skip
+    work = (
+        f"{found['per_second']:.1f} answers/s of {found['cpu_ms']:.1f} ms CPU at a load of {found['busy']:.1f} before"
+    )
+    print(f"{store}: {work}; {found['writes']} writes, none lost; refused {dict(found['refused'])}")
     return [
         {
             "name": f"investigators: {args.people} at once over HTTP, {store}", "size": size,
             "ours": round(float(np.percentile(everything, 95)), 1), "p50": round(float(np.median(everything)), 1),
             "worst": round(float(everything.max()), 1), "answers": len(everything),
             "per_second": round(found["per_second"], 1), "writes": found["writes"], "lost_writes": 0,
-            "think_s": args.think, "workers": args.workers, "peer": None, "peer_name": None, "unit": "ms, p95",
+            "server_cpu_ms": round(found["cpu_ms"], 1), "load_before": round(found["busy"], 1), "think_s": args.think,
+            "workers": args.workers, "peer": None, "peer_name": None, "unit": "ms, p95",
             "ratio": None,
         }
     ]  # fmt: skip

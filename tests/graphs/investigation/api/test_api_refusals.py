@@ -38,6 +38,8 @@ def told(answer, status):
         ("GET", "/rings?sort=amount;DROP TABLE rings", 400),
         ("GET", "/rings?ring_status=fine", 400),
         ("GET", "/rings?cursor=nonsense", 400),
+        ("GET", "/rings?statsu=open", 400),
+        ("POST", "/cases/C-1/notes?x=1", 400),
         ("GET", "/changes?since=yesterday", 422),
         ("GET", "/changes?since=0001-01-01T00:00:00%2B12:00", 422),
         ("GET", "/entities/rocket/x", 404),
@@ -146,9 +148,9 @@ def test_our_own_fault_is_told_by_its_number_only(workspace, key_of, caplog, mon
 
 def test_the_log_has_routes_and_not_what_was_asked_for(clients, caplog):
     caplog.set_level("INFO")
-    clients["viewer"].call("GET", "/entities/user/user1?secret=4111111111111111")
+    clients["viewer"].call("GET", "/entities/user/user1?since=4111111111111111")
     (line,) = [record.getMessage() for record in caplog.records if record.name.startswith("graphs.")]
-    assert line.startswith("GET /entities/{entity_type}/{key:path} 200") and "user1" not in line and "4111" not in line
+    assert line.startswith("GET /entities/{entity_type}/{key:path} 400") and "user1" not in line and "4111" not in line
 
 
 def test_a_browser_is_shown_the_page_that_the_console_has_for_it(workspace):
