@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -161,13 +161,24 @@ def grouped_importance(trees: Trees, stacked: Stacked, variant: str, *, most: in
 
 
 @dataclass(frozen=True)
+class Part:
+    """Rows that one network spoke of: how many it had learnt from before, how many it spoke of, frauds among these, and
+    what was left over when it was turned into the space of the run's network (None: it is that one)."""
+
+    learnt: int
+    spoken: int
+    frauds: int
+    residual: float | None
+
+
+@dataclass(frozen=True)
 class Proof:
-    """The judgement of one task, what the judged trees rest on by group of columns, and how far each fold's network
-    was from the last one's space."""
+    """The judgement of one task, what the judged trees rest on by group of columns, and which network spoke of which
+    rows, the test rows last."""
 
     judged: Evaluation
     importance: Mapping[str, float]
-    residuals: Sequence[float]
+    parts: Sequence[Part]
 
 
 def prove(
@@ -203,11 +214,22 @@ def prove(
         ScoredRows(times, bench.labels(task, bench.judged), score, amount), compared, evaluation, model=model
     )
     outcome, line = verdict(judged, learner=spec.learners[0])
-    residuals = [one.residual for one in stacked.said.alignments]
     shown = {"temporal_sage", *(f"{spec.learners[0]}_{variant}" for variant in DRAWN)}
     return Proof(
-        replace(judged, outcome=outcome, verdict=line, curves=judged.curves.only(shown)), importance, residuals
+        replace(judged, outcome=outcome, verdict=line, curves=judged.curves.only(shown)),
+        importance,
+        _parts(stacked.said, judged.frauds),
     )
+
+
+def _parts(said: CrossFitted, test_frauds: int) -> list[Part]:
+    parts, learnt = [], said.first
+    for fold, turned in enumerate(said.alignments):
+        spoken = said.fold == fold
+        rows = int(spoken.sum())
+        parts.append(Part(learnt, rows, int(said.tabular.fit_y[spoken].sum()), turned.residual))
+        learnt += rows
+    return [*parts, Part(learnt, len(said.test.logits), test_frauds, None)]
 
 
 def verdict(judged: Evaluation, *, learner: str) -> tuple[str, str]:
@@ -221,7 +243,7 @@ def verdict(judged: Evaluation, *, learner: str) -> tuple[str, str]:
         reason = gain.reason if isinstance(gain, Undefined) else "the network alone has no score"
         return "none", f"No verdict: {reason}."
     own = judged[judged.model]
-    level = f"{100 * judged.spec.confidence:g} % interval"
+    level = f"{100 * judged.spec.confidence:g}\u00a0% interval"
     told = f"{signed(gain.value)} AP ({short(floor.ap)} → {short(own.ap)}), {level} {_bounds(gain)}"
     others = [row for row in judged.table if row.model.endswith("_aggregates") and row is not floor]
     beside = f"; against the network alone ({short(network.ap)}) {signed(over_network.value)}, {_bounds(over_network)}"
@@ -337,14 +359,13 @@ def _write(folder: Path, proof: Proof, bundle: Bundle, task: str) -> None:
     facts = {
         "model version": bundle.version,
         "task": task,
-        "left over when folds were turned": ", ".join(f"{each:.2f}" for each in proof.residuals),
         **bundle.facts,
     }
     told = {
         "model_version": bundle.version,
         "task": task,
         "importance": dict(proof.importance),
-        "fold_residuals": list(proof.residuals),
+        "parts": [asdict(part) for part in proof.parts],
         "evaluation": proof.judged.to_json(),
     }
     (folder / "metrics.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
@@ -355,4 +376,5 @@ def _write(folder: Path, proof: Proof, bundle: Bundle, task: str) -> None:
         facts=facts,
         badges=BADGES,
         importance={GROUPS[name]: share for name, share in proof.importance.items()},
+        stacked=proof.parts,
     )

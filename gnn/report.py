@@ -22,6 +22,7 @@ from gnn.evaluation import TITLES, Evaluation, GroupRow, TableRow, short, signed
 from gnn.metrics import Interval, Metric, Undefined
 
 if TYPE_CHECKING:
+    from gnn.downstream import Part
     from graphs.report import ValidationReport
 
 OUTCOMES = {
@@ -56,11 +57,12 @@ def write_report(
     config: str | None = None,
     badges: Mapping[str, str] = OUTCOMES,
     importance: Mapping[str, float] | None = None,
+    stacked: Sequence[Part] = (),
 ) -> None:
     """Write `render_report` to `path`, under a temporary name first so that no half page is ever seen."""
     page = render_report(
         evaluation, title=title, history=history, facts=facts, validation=validation, config=config, badges=badges,
-        importance=importance,
+        importance=importance, stacked=stacked,
     )  # fmt: skip
     partial = path.with_name(path.name + ".partial")
     partial.write_text(page, encoding="utf-8")
@@ -77,12 +79,14 @@ def render_report(
     config: str | None = None,
     badges: Mapping[str, str] = OUTCOMES,
     importance: Mapping[str, float] | None = None,
+    stacked: Sequence[Part] = (),
 ) -> str:
     """The page as text.
 
     `history` are the epochs ({"epoch", "loss", "valid_ap", …}), `facts` what a repeat of the run needs (nested mappings
     are fine), `validation` what ingest found, `config` the resolved configuration as YAML, `importance` the share of
-    each group of columns. What is left out leaves its section out. `badges` are the few words of each outcome.
+    each group of columns, `stacked` which network spoke of which rows. What is left out leaves its section out.
+    `badges` are the few words of each outcome.
     """
     environment = Environment(
         loader=PackageLoader("gnn", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -105,6 +109,7 @@ def render_report(
         training=_training(history),
         weeks=evaluation.by_week,
         importance=importance,
+        stacked=stacked,
         groups=_groups(evaluation.by_new_entity),
         floor_title=TITLES.get(evaluation.best_floor or "", evaluation.best_floor or "floor"),
         facts=_flat(facts or {}),

@@ -134,8 +134,10 @@ def test_the_proof_sets_every_learner_and_variant_beside_the_network(bench: Work
     network = 1 / (1 + np.exp(-said.test.logits))
     found = prove(bench, EVENTS, stacked, network, spec, EvaluationSpec(bootstrap=20, fewest_frauds=2), seed=0)
     models = {f"{learner}_{variant}" for learner in spec.learners for variant in VARIANTS}
+    known = int(bench.judged.fitted.sum())
     assert {row.model for row in found.judged.table} == models | {"temporal_sage"}
-    assert "networks that never saw their labels" in found.judged.verdict and len(found.residuals) == FOLDS.folds
+    assert "networks that never saw their labels" in found.judged.verdict and len(found.parts) == FOLDS.folds + 1
+    assert [part.learnt for part in found.parts] == [said.first, said.first + int((said.fold == 0).sum()), known]
 
 
 # ---------------------------------------------------------------- entities
@@ -238,4 +240,5 @@ def test_the_verb_leaves_a_report_and_the_vectors(tmp_path: Path) -> None:
         VARIANTS["embeddings"]
     )
     assert rows["fold"].null_count == rows["part"].to_pylist().count("test")
-    assert "What the trees rest on" in (output / "report.html").read_text()
+    page = (output / "report.html").read_text()
+    assert "What the trees rest on" in page and "Known rows, part 3" in page
