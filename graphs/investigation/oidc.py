@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,17 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 """Signatures only: with a shared secret, who checks tokens could make them."""
 
 _LEEWAY_SECONDS = 30
+REFRESH_SECONDS = 30.0
 _LONGEST_NAME = 200
 
 
 class Tokens:
-    """Checks tokens of one provider. Its keys are fetched when first needed, and again for one not seen yet."""
+    """Checks tokens of one provider. Its keys are fetched when first needed, anew every five minutes, and for a key not
+    seen yet; for that at most every REFRESH_SECONDS, since anybody can send a token that names one."""
 
     def __init__(self, oidc: Oidc) -> None:
         self.oidc = oidc
+        self._asked_anew = -REFRESH_SECONDS
         self._client = jwt.PyJWKClient(oidc.jwks, timeout=5) if oidc.jwks.startswith("https://") else None
 
     def actor(self, token: str) -> Actor:
@@ -46,7 +50,12 @@ class Tokens:
         return Actor(name.strip(), max(roles, key=ROLES.index), "api")
 
     def _key(self, token: str) -> Any:
-        if self._client is not None:
-            return self._client.get_signing_key_from_jwt(token)
-        keys = jwt.PyJWKSet.from_dict(json.loads(Path(self.oidc.jwks).read_text(encoding="utf-8")))
-        return keys[str(jwt.get_unverified_header(token).get("kid"))]
+        name = str(jwt.get_unverified_header(token).get("kid"))
+        if self._client is None:
+            return jwt.PyJWKSet.from_dict(json.loads(Path(self.oidc.jwks).read_text(encoding="utf-8")))[name]
+        known = {key.key_id: key for key in self._client.get_jwk_set().keys}
+        now = time.monotonic()
+        if name not in known and now - self._asked_anew >= REFRESH_SECONDS:
+            self._asked_anew = now
+            known = {key.key_id: key for key in self._client.get_jwk_set(refresh=True).keys}
+        return known[name]

@@ -12,6 +12,8 @@ from fastapi.testclient import TestClient
 
 from graphs.errors import ConfigError, NotFoundError
 from graphs.investigation.app import create_app
+from graphs.investigation.oidc import Tokens
+from graphs.investigation.problems import UnauthorizedError
 from graphs.investigation.settings import Oidc, ServeSettings
 from graphs.stores.actors import Actor
 from graphs.stores.people import set_person
@@ -102,6 +104,27 @@ def test_without_a_provider_a_token_is_no_key(app, private_keys):
     token = jwt.encode({"sub": "x"}, private_keys[0], "RS256")
     answer = TestClient(app).get("/api/v1/rings", headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code == 401 and token not in answer.text
+
+
+def test_keys_at_an_address_are_fetched_once_and_for_a_new_one_not_at_every_try(
+    workspace, jwks, private_keys, monkeypatch
+):
+    fetched = []
+
+    def fetch(client):
+        fetched.append(client.uri)
+        client.jwk_set_cache.put(json.loads(jwks.read_text()))
+        return json.loads(jwks.read_text())
+
+    monkeypatch.setattr(jwt.PyJWKClient, "fetch_data", fetch)
+    tokens = Tokens(Oidc(ISSUER, AUDIENCE, f"{ISSUER}/keys"))
+    now = int(time.time())
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "mia", "iat": now, "exp": now + 60, "role": "lead"}
+    assert tokens.actor(jwt.encode(claims, private_keys[0], "RS256", headers={"kid": "first"})).role == "lead"
+    for _ in range(5):
+        with pytest.raises(UnauthorizedError):
+            tokens.actor(jwt.encode(claims, private_keys[1], "RS256", headers={"kid": "unseen"}))
+    assert fetched == [f"{ISSUER}/keys"] * 2
 
 
 def test_a_provider_is_read_from_yaml_with_its_keys_beside_it(jwks):
