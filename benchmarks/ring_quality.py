@@ -21,9 +21,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from results_io import RESULTS, merge_rows
-from ring_truth import RingTruth, WorldTruth
+from ring_truth import BankTruth, RingTruth, WorldTruth
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
@@ -48,6 +47,7 @@ TRAINED_UNTIL = "2025-04-16"
 
 K = 50
 WINDOW_DAYS = 90.0
+BANK_DAYS = 45.0
 DAY = 86_400_000_000
 STAND_IN_SHIFT = 2.33
 """Two normal distributions so far apart have an AUC of .95."""
@@ -107,10 +107,6 @@ class World:
             _verb("score", *data, f"bundle={run}/bundle", *asked, f"output={scored}")
         return read_scores(scored, "user", self.end)
 
-    def of_events(self, name: str, score: np.ndarray) -> ScoreTable:
-        kinds = pa.array([self.events.event_types[code] for code in self.events.event_type], pa.string())
-        return ScoreTable(name, pa.table({"event_type": kinds, "event_id": self.events.event_ids, "score": score}))
-
     def scores(self, name: str) -> ScoreTable:
         """model, shuffled (the model's, in another order), stand_in (AUC .95), oracle, known_fraud, none."""
         rng = np.random.default_rng(self.seed)
@@ -120,11 +116,23 @@ class World:
             model = self.model_scores
             return ScoreTable("shuffled", _shuffled(model.events, rng), _shuffled(model.actors, rng))
         if name == "stand_in":
-            place = rng.standard_normal(len(self.fraud)) + STAND_IN_SHIFT * self.fraud
-            return self.of_events(name, expit(STAND_IN_SHIFT * (place - STAND_IN_SHIFT / 2) + logit(self.fraud.mean())))
+            return stand_in_scores(self.events, self.fraud, seed=self.seed)
         if name == "oracle":
-            return self.of_events(name, np.where(self.fraud, 0.95, 0.01))
+            return of_events(self.events, name, np.where(self.fraud, 0.95, 0.01))
         return NO_SCORES
+
+
+def of_events(events: EventLog, name: str, score: np.ndarray) -> ScoreTable:
+    """(events,) scores as a table."""
+    kinds = pa.array([events.event_types[code] for code in events.event_type], pa.string())
+    return ScoreTable(name, pa.table({"event_type": kinds, "event_id": events.event_ids, "score": score}))
+
+
+def stand_in_scores(events: EventLog, fraud: np.ndarray, *, seed: int) -> ScoreTable:
+    """Calibrated scores of AUC .95: two normal distributions of unit width."""
+    place = np.random.default_rng(seed).standard_normal(len(fraud)) + STAND_IN_SHIFT * fraud
+    score = expit(STAND_IN_SHIFT * (place - STAND_IN_SHIFT / 2) + logit(fraud.mean()))
+    return of_events(events, "stand_in", score)
 
 
 def unlabelled(events: EventLog) -> EventLog:
@@ -245,28 +253,28 @@ def fit(root: Path, seeds: Sequence[int], dials: Sequence[int]) -> None:
 
 
 def graphfaker() -> Iterator[dict[str, Any]]:
-    """Rings of the simulated bank, among its accounts. Its labels come without a delay, so that with them the finder
-    is told which transactions are fraud (`oracle`); `none` is structure alone."""
+    """Rings of the simulated bank, among its accounts, in the second half of its days; the settings of `transfers` were
+    chosen on the first. Its labels come without a delay, so that with them the finder is told which transactions are
+    fraud (`oracle`); `stand_in` has scores of AUC .95 and no labels, `none` has neither."""
     data = compose("find_rings", ["data=graphfaker_medium"])["data"]
     events = ingest(DataSchema.from_config(data)).log
-    patterns = pq.read_table(Path(data["root"]) / "truth" / "patterns.parquet").to_pandas()
-    patterns = patterns[patterns.accounts.map(len) > 1]
-    true = patterns[patterns.is_fraud]
-    decoys = {
-        name: [frozenset(ring) for ring in part.accounts]
-        for name, part in patterns[~patterns.is_fraud].groupby("typology")
-    }
-    end = int(events.visible_time.max()) + 1
-    rings, kinds = [frozenset(ring) for ring in true.accounts], true.typology.tolist()
-    truth = RingTruth(rings, kinds, true.index.tolist(), [0] * len(true), frozenset().union(*rings), decoys, ())
-    for finder_name, scores in (("communities", "oracle"), ("communities", "none"), ("components", "none")):
-        finder = replace(shipped(finder_name), actor="account", max_rings=5000)
-        ground = lay_ground(unlabelled(events) if scores == "none" else events, finder, NO_SCORES, as_of=end)
+    end, bank = int(events.visible_time.max()) + 1, BankTruth(Path(data["root"]))
+    truth = bank.between(end - round(BANK_DAYS * DAY), end)
+    fraud = np.array([key.split("\x1f")[1] in bank.fraud for key in event_keys(events)])
+    stand_in = stand_in_scores(events, fraud, seed=0)
+    told = {"oracle": (events, NO_SCORES), "stand_in": (unlabelled(events), stand_in)}
+    told["none"] = (unlabelled(events), NO_SCORES)
+    asked = [("transfers", "oracle"), ("transfers", "stand_in"), ("communities", "oracle"), ("components", "none")]
+    for finder_name, scores in asked:
+        finder = replace(shipped(finder_name), actor="account", window_days=BANK_DAYS, max_rings=5000)
+        known, table = told[scores]
+        ground = lay_ground(known, finder, table, as_of=end)
         predicted = rings_of(rate(ground, finder, seed=0), finder)
         place = {"dataset": "graphfaker_medium", "finder": finder_name, "scores": scores, "seed": 0, "dial": None}
         yield _rounded({**place, "archetype": "all", **judged(predicted, truth)})
-        for kind, recall in metrics.recall_by_kind(predicted, rings, kinds).items():
-            yield _rounded({**place, "archetype": kind, "ring_recall": recall, "true_rings": kinds.count(kind)})
+        for kind, recall in metrics.recall_by_kind(predicted, truth.rings, truth.archetypes).items():
+            count = truth.archetypes.count(kind)
+            yield _rounded({**place, "archetype": kind, "ring_recall": recall, "true_rings": count})
 
 
 def main() -> None:

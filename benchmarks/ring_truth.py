@@ -91,5 +91,36 @@ class WorldTruth:
         return [Loss(int(time), abs(float(value)), users) for time, value, users in each.itertuples(index=False)]
 
 
+class BankTruth:
+    """The truth tables of the simulated bank: patterns of fraud, and decoys of the same shapes."""
+
+    def __init__(self, root: Path) -> None:
+        self._patterns = pd.read_parquet(root / "truth" / "patterns.parquet").set_index("pattern_id")
+        noted = pd.read_parquet(root / "truth" / "transactions.parquet")[["tx_id", "pattern_id", "is_fraud"]]
+        self.fraud = frozenset(noted.tx_id[noted.is_fraud])
+        columns = ["tx_id", "source", "target", "timestamp"]
+        files = [root / "edges" / f"{name}.parquet" for name in ("TRANSFERS", "WIRES")]
+        moves = noted.merge(pd.concat([pd.read_parquet(file, columns=columns) for file in files]), on="tx_id")
+        moves["time"] = _micros(pd.to_datetime(moves.timestamp))
+        sides = [moves.rename(columns={side: "account"}) for side in ("source", "target")]
+        self._ends = pd.concat(sides)[["pattern_id", "account", "time"]]
+
+    def between(self, start: int, end: int) -> RingTruth:
+        """Patterns of two or more accounts that acted in [start, end) (µs UTC), as far as they did: which leaves out
+        those of one account (`bust_out`); the decoys are the groups."""
+        ends = self._ends[(self._ends.time >= start) & (self._ends.time < end)]
+        acted = ends.groupby("pattern_id").account.agg(frozenset).sort_index()
+        patterns = self._patterns.loc[acted.index]
+        users = [its & frozenset(all_) for its, all_ in zip(acted, patterns.accounts, strict=True)]
+        found = patterns.assign(users=users, begun=ends.groupby("pattern_id").time.min())
+        found = found[found.users.map(len) >= 2]
+        rings, decoys = found[found.is_fraud], found[~found.is_fraud]
+        groups = {f"decoy_{name}": part.users.tolist() for name, part in decoys.groupby("typology")}
+        return RingTruth(
+            rings.users.tolist(), rings.typology.tolist(), rings.index.tolist(), rings.begun.tolist(),
+            frozenset().union(*rings.users), groups, (),
+        )  # fmt: skip
+
+
 def _micros(times: pd.Series) -> pd.Series:
     return times.dt.as_unit("us").astype("int64")

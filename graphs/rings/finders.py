@@ -1,10 +1,13 @@
-"""The finders: from the ground to groups of accounts. `Communities` is the finder, `Components` what it must beat."""
+"""The finders: from the ground to groups of accounts.
+
+`Communities` is the finder, `Transfers` the one for books of transfers alone, `Components` what both must beat.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,7 +20,9 @@ from graphs.rings.components import components
 from graphs.rings.ground import Ground
 from graphs.rings.projection import Pairs, identifier_weights, link_matrix, shared_pairs
 from graphs.rings.refine import Groups, refine
+from graphs.rings.regulars import regular_pairs
 from graphs.rings.ties import Parties, Uses, degrees, tie
+from graphs.rings.transfers import groups_of_flows, joined_by_accounts, near_in_time, suspicious_flows
 from graphs.rings.victims import likely_victims, payees
 
 
@@ -78,6 +83,7 @@ class Communities(Finder):
     other_weight: float
     gap_days: float
     burst_weight: float
+    regulars_weight: float
     chain_weight: float
     least_link: float
     resolution: float
@@ -97,7 +103,7 @@ class Communities(Finder):
         return refined, links
 
     def links(self, ground: Ground) -> sp.csr_matrix:
-        """Shared identifiers, bursts and money passed on, as one symmetric matrix over the accounts."""
+        """Shared identifiers, bursts, bad regulars and money passed on, as one symmetric matrix over the accounts."""
         parties, suspicion = ground.parties, ground.suspicion
         per_type = {kind: self.type_weight(kind) for kind in parties.identifiers}
         weights = identifier_weights(parties, ground.ties, ground.hubs, suspicion, per_type)
@@ -106,7 +112,10 @@ class Communities(Finder):
         shared = shared_pairs(circle, np.where(wide, 0.0, weights), suspicion, gap_days=self.gap_days)
         passes = passes_of(ground.window, ground.flows, hours=self.chain_hours, least=self.chain_keeps)
         chained = chain_pairs(ground.flows, passes, suspicion, weight=self.chain_weight)
-        pairs = [shared, self._burst_pairs(ground), chained]
+        regulars = regular_pairs(
+            ground, self.linking(parties), weight=self.regulars_weight, gap_days=self.gap_days
+        )  # fmt: skip
+        pairs = [shared, self._burst_pairs(ground), chained, regulars]
         victim = likely_victims(ground, count_passes(ground.flows, passes, ground.actor_count))
         return link_matrix([_without(victim, part) for part in pairs], ground.actor_count, least=self.least_link)
 
@@ -122,13 +131,41 @@ class Communities(Finder):
 
 
 def _joined(uses: Uses, more: Uses) -> Uses:
-    parts = [np.concatenate(pair) for pair in zip(astuple(uses), astuple(more), strict=True)]
+    parts = [np.concatenate([getattr(each, column.name) for each in (uses, more)]) for column in fields(Uses)]
     return Uses(*parts)
 
 
 def _without(victim: np.ndarray, pairs: Pairs) -> Pairs:
     kept = ~(victim[pairs.left] | victim[pairs.right])
     return Pairs(pairs.left[kept], pairs.right[kept], pairs.weight[kept])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfers(Finder):
+    """Leiden over the suspicious transfers: for accounts that share no device or card with each other.
+
+    `times_usual`: how many times as suspicious as the mean a transfer must be; `fade_days`: how soon two transfers of
+    an account stop hanging together; `resolution`: the link weight that holds a ring together; `same_accounts`:
+    communities of transfers with this share of the smaller's accounts in common are one ring.
+    """
+
+    times_usual: float
+    fade_days: float
+    resolution: float
+    same_accounts: float
+
+    def type_weight(self, kind: str) -> float:
+        return 0.0
+
+    def groups(self, ground: Ground, *, seed: int) -> tuple[Groups, sp.csr_matrix]:
+        flows = suspicious_flows(ground, times_usual=self.times_usual)
+        near = near_in_time(ground, flows, fade_days=self.fade_days)
+        community = communities(near, resolution=self.resolution, seed=seed)
+        community = joined_by_accounts(ground, flows, community, same=self.same_accounts)
+        groups = groups_of_flows(ground, flows, community, min_size=self.min_size)
+        source, target = ground.flows.source[flows], ground.flows.target[flows]
+        moved = Pairs(source, target, ground.suspicion.event[ground.flows.event[flows]])
+        return groups, link_matrix([moved], ground.actor_count, least=0.0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ account: the receiver of a transfer never touched the sender's phone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -81,6 +81,10 @@ class Ties:
     first: np.ndarray
     last: np.ndarray
     latest: np.ndarray
+
+    def where(self, kept: np.ndarray) -> Ties:
+        """The ties for which `kept` (ties,) bool holds."""
+        return Ties(*(getattr(self, column.name)[kept] for column in fields(self)))
 
 
 @dataclass(frozen=True)
