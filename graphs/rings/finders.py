@@ -116,8 +116,9 @@ class Communities(Finder):
             ground, self.linking(parties), weight=self.regulars_weight, gap_days=self.gap_days
         )  # fmt: skip
         pairs = [shared, self._burst_pairs(ground), chained, regulars]
-        victim = likely_victims(ground, count_passes(ground.flows, passes, ground.actor_count))
-        return link_matrix([_without(victim, part) for part in pairs], ground.actor_count, least=self.least_link)
+        apart = likely_victims(ground, count_passes(ground.flows, passes, ground.actor_count))
+        apart[ground.hints.alone] = True
+        return link_matrix([_without(apart, part) for part in pairs], ground.actor_count, least=self.least_link)
 
     def _burst_pairs(self, ground: Ground) -> Pairs:
         """Bursts at what doesn't link by itself (merchants), as far as both accounts are suspicious."""
@@ -135,8 +136,8 @@ def _joined(uses: Uses, more: Uses) -> Uses:
     return Uses(*parts)
 
 
-def _without(victim: np.ndarray, pairs: Pairs) -> Pairs:
-    kept = ~(victim[pairs.left] | victim[pairs.right])
+def _without(apart: np.ndarray, pairs: Pairs) -> Pairs:
+    kept = ~(apart[pairs.left] | apart[pairs.right])
     return Pairs(pairs.left[kept], pairs.right[kept], pairs.weight[kept])
 
 

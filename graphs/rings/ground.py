@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from graphs.events import EventLog
+from graphs.rings.hints import Hints
 from graphs.rings.hubs import Hubs, register
 from graphs.rings.suspicion import ScoreTable, Suspicion, suspect
 from graphs.rings.ties import Flows, Parties, Ties, Uses, acting, degrees, flows_of, tie, uses_of
@@ -26,6 +28,7 @@ class Ground:
     flows: Flows
     hubs: Hubs
     suspicion: Suspicion
+    hints: Hints
 
     @property
     def actor_count(self) -> int:
@@ -43,13 +46,16 @@ class Ground:
         half_life_days: float,
         hub_cap: int,
         hub_caps: Mapping[str, int],
+        hints: pa.Table | None = None,
     ) -> Ground:
-        """Everything known of `log` at `as_of` (µs UTC) that happened in the window before it."""
+        """Everything known of `log` at `as_of` (µs UTC) that happened in the window before it; `hints` as
+        `read_hints` gives them."""
         window = look_back(log, as_of, days=window_days, half_life_days=half_life_days)
         parties = Parties.of(window.log, actor)
         actors = acting(window, parties)
         uses = uses_of(window, parties, actors)
         suspicion = suspect(window, actors, scores, parties.actor)
         ties = tie(window, uses, suspicion.event)
-        hubs = register(parties, degrees(ties, int(parties.offsets[-1])), hub_cap, hub_caps)
-        return cls(window, parties, actors, uses, ties, flows_of(window, parties), hubs, suspicion)
+        told = Hints.of(hints, window.log, parties)
+        hubs = register(parties, degrees(ties, int(parties.offsets[-1])), hub_cap, hub_caps, told.silent)
+        return cls(window, parties, actors, uses, ties, flows_of(window, parties), hubs, suspicion, told)

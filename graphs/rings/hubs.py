@@ -29,8 +29,16 @@ class Hubs:
         return self.degree > self.cap
 
 
-def register(parties: Parties, degree: np.ndarray, cap: int, caps: Mapping[str, int]) -> Hubs:
-    """Judge every identifier by the cap of its type (`caps`), or by `cap` where the type has none."""
+def register(
+    parties: Parties, degree: np.ndarray, cap: int, caps: Mapping[str, int], silent: np.ndarray | None = None
+) -> Hubs:
+    """Judge every identifier by the cap of its type (`caps`), or by `cap` where the type has none.
+
+    `silent` (n,) identifiers that investigators know to be innocently shared: their cap is 0.
+    """
     counts = np.diff(parties.offsets)
     limits = [min(cap, caps[kind]) if kind in caps else cap for kind in parties.identifiers]
-    return Hubs(degree, np.repeat(np.array(limits, np.int64), counts))
+    most = np.repeat(np.array(limits, np.int64), counts)
+    if silent is not None:
+        most[silent] = 0
+    return Hubs(degree, most)

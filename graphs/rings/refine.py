@@ -70,7 +70,7 @@ def refine(
     inside, mean, _ = _means(home, rows, columns, weight, suspicion)
     members = np.flatnonzero(home >= 0)
     own = Groups(home[members], members, np.minimum(1.0, inside[members] / np.maximum(mean[home[members]], 1e-300)))
-    return _renumbered(_concat(own, _guests(home, mean, rows, columns, weight, second_home)), min_size)
+    return renumbered(joined(own, _guests(home, mean, rows, columns, weight, second_home)), min_size)
 
 
 def _means(
@@ -101,14 +101,15 @@ def _guests(
     return Groups(group[kept], actor[kept], np.minimum(1.0, firm[kept]))
 
 
-def _concat(left: Groups, right: Groups) -> Groups:
+def joined(left: Groups, right: Groups) -> Groups:
+    """The rows of both, in order."""
     group = np.concatenate([left.group, right.group])
     actor = np.concatenate([left.actor, right.actor])
     order = np.lexsort((actor, group))
     return Groups(group[order], actor[order], np.concatenate([left.attachment, right.attachment])[order])
 
 
-def _renumbered(groups: Groups, min_size: int) -> Groups:
+def renumbered(groups: Groups, min_size: int) -> Groups:
     """Groups of at least `min_size`, numbered anew without gaps."""
     size = np.bincount(groups.group, minlength=1)
     kept = size[groups.group] >= min_size

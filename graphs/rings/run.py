@@ -29,6 +29,7 @@ from graphs.rings.features import features_of, shared_identifiers
 from graphs.rings.finders import Finder
 from graphs.rings.folder import RingFolder, read_folder, write_folder
 from graphs.rings.ground import Ground
+from graphs.rings.hints import heed, read_hints
 from graphs.rings.lineage import Descent, Earlier, Lineage, trace
 from graphs.rings.probability import p_ring
 from graphs.rings.refine import Groups
@@ -53,6 +54,7 @@ def find_rings(
     as_of: str | None = None,
     previous: str | None = None,
     open_rings: Sequence[str] = (),
+    hints: str | None = None,
     seed: int = 0,
 ) -> Path:
     """Find rings in the tables of `data` as of `as_of` (default: all that they hold) and write one folder."""
@@ -60,7 +62,10 @@ def find_rings(
     moment = _instant(as_of) if as_of is not None else int(events.visible_time.max(initial=0)) + 1
     before = read_folder(Path(previous)) if previous is not None else None
     table = read_scores(Path(scores) if scores is not None else None, _actor(events, finder), moment)
-    found = find(events, finder, scores=table, as_of=moment, previous=before, open_rings=open_rings, seed=seed)
+    known = read_hints(Path(hints) if hints is not None else None, before=moment if as_of is not None else None)
+    found = find(
+        events, finder, scores=table, as_of=moment, previous=before, open_rings=open_rings, hints=known, seed=seed
+    )
     write_folder(found, Path(output))
     counts = found.run["counts"]
     log.info("%d rings of %d accounts, %d hubs never linked", counts["rings"], counts["users"], counts["hubs"])
@@ -75,10 +80,11 @@ def find(
     scores: ScoreTable = NO_SCORES,
     previous: RingFolder | None = None,
     open_rings: Sequence[str] = (),
+    hints: pa.Table | None = None,
     seed: int = 0,
 ) -> RingFolder:
     """All rings as of `as_of` (µs UTC), ranked; nothing known only then or later has any effect."""
-    ground = lay_ground(events, finder, scores, as_of=as_of)
+    ground = lay_ground(events, finder, scores, as_of=as_of, hints=hints)
     rated = rate(ground, finder, seed=seed)
     best = rated.best(finder)
     keys = ground.window.log.entity_ids[ground.parties.actor]
@@ -98,11 +104,13 @@ def find(
     )
 
 
-def lay_ground(events: EventLog, finder: Finder, scores: ScoreTable, *, as_of: int) -> Ground:
+def lay_ground(
+    events: EventLog, finder: Finder, scores: ScoreTable, *, as_of: int, hints: pa.Table | None = None
+) -> Ground:
     """The ground as `finder` wants it."""
     return Ground.lay(
         events, scores, as_of=as_of, actor=finder.actor, window_days=finder.window_days,
-        half_life_days=finder.half_life_days, hub_cap=finder.hub_cap, hub_caps=finder.hub_caps,
+        half_life_days=finder.half_life_days, hub_cap=finder.hub_cap, hub_caps=finder.hub_caps, hints=hints,
     )  # fmt: skip
 
 
@@ -132,6 +140,7 @@ class Rated:
 def rate(ground: Ground, finder: Finder, *, seed: int) -> Rated:
     """Find the groups, and how likely each is a ring and what could still be prevented."""
     groups, links = finder.groups(ground, seed=seed)
+    groups = heed(groups, ground.hints, min_size=finder.min_size)
     bursts = bursts_of(ground.window, ground.uses, days=finder.window_days, minutes=finder.burst_minutes)
     passes = passes_of(ground.window, ground.flows, hours=finder.chain_hours, least=finder.chain_keeps)
     linking = finder.linking(ground.parties)
@@ -271,6 +280,11 @@ def _facts(
             "users": sum(file.ring.users for file in files),
             "events_in_window": len(ground.window.events),
             "hubs": len(hubs),
+        },
+        "hints": {
+            "must_link": len(ground.hints.must),
+            "cannot_link": len(ground.hints.cannot),
+            "never_link": len(ground.hints.alone) + len(ground.hints.silent),
         },
         "hubs": [
             {"entity_type": kind, "entity_id": key, "degree": int(ground.hubs.degree[hub]),

@@ -14,7 +14,7 @@ from numba import njit
 from graphs.events import MICROSECONDS_PER_DAY
 from graphs.rings.components import components
 from graphs.rings.ground import Ground
-from graphs.rings.refine import Groups
+from graphs.rings.refine import Groups, renumbered
 
 _REACH = 5.0
 """Transfers more than so many fades apart are not linked: e^-5 is below any resolution that makes sense."""
@@ -82,9 +82,7 @@ def groups_of_flows(ground: Ground, flows: np.ndarray, community: np.ndarray, *,
     stays = ~np.isin(key, robbed(base + source, base + target))
     group, actor = key[stays] // ground.actor_count, key[stays] % ground.actor_count
     attachment = np.minimum(1.0, transfers[stays] / mean[group])
-    large = np.bincount(group, minlength=1)[group] >= min_size
-    _, number = np.unique(group[large], return_inverse=True)
-    return Groups(number.astype(np.int64), actor[large], attachment[large])
+    return renumbered(Groups(group, actor, attachment), min_size)
 
 
 def robbed(source: np.ndarray, target: np.ndarray) -> np.ndarray:
