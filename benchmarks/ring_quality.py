@@ -283,7 +283,7 @@ def main() -> None:
     parser.add_argument("--dials", default="2")
     parser.add_argument("--scores", default="model,shuffled,known_fraud,none,oracle", help="which kinds, with commas")
     parser.add_argument(
-        "--days", type=int, default=30, help="daily runs on each world with the model's scores; 0: none"
+        "--days", type=int, default=30, help="daily runs on each world with the model's scores; 0: no further runs"
     )
     parser.add_argument("--worlds", type=Path, help="where worlds are kept from run to run (default: nowhere)")
     parser.add_argument("--fit", action="store_true", help="print coefficients of P(ring) from these seeds and dials")
@@ -301,10 +301,8 @@ def main() -> None:
             return
         for world in (World.make(seed, dial, root) for seed in seeds for dial in dials):
             rows = list(compare(world, options.scores.split(",")))
-            if "model" in options.scores.split(","):
-                rows[0] |= _rounded(stability(world))
-                if options.days:
-                    rows[0] |= _rounded(daily(world, options.days))
+            if "model" in options.scores.split(",") and options.days:
+                rows[0] |= _rounded({**stability(world), **daily(world, options.days)})
             merge_rows(RESULTS / "rings.json", rows, KEY)
             for row in rows:
                 if row["archetype"] == "all":
