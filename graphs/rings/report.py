@@ -191,7 +191,8 @@ def _headline(ground: Ground, dossier: Dossier, roles: Roles, kind: str, value: 
         how = f"that receive money from entered accounts, {how}"
     since = f" since {day(int(ground.window.time[dossier.events].min()))}" if len(dossier.events) else ""
     moved = f"; {len(dossier.events)} events over {value:,.0f}{since}" if len(dossier.events) else ""
-    victims = f"; {len(roles.victims)} likely victims" if len(roles.victims) else ""
+    robbed = len(roles.victims)
+    victims = f"; {robbed} likely {'victim' if robbed == 1 else 'victims'}" if robbed else ""
     return f"{who} {how}{moved}{victims}"
 
 
