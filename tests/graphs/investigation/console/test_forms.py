@@ -129,14 +129,6 @@ def test_an_admin_changes_people_and_the_rule_of_four_eyes(as_, workspace):
     assert as_("lea").fill_in("/people", name="x", role="admin").status_code == 403
 
 
-@pytest.mark.parametrize("name", ["light", "dark", "auto"])
-def test_the_look_is_kept_in_the_browser(as_, name):
-    vic = as_("vic")
-    answer = vic.fill_in("/theme", "/models", theme=name)
-    assert answer.url.path == "/models" and Parsed(answer.text).all("html")[0]["data-theme"] == name
-    assert vic.page("/").all("html")[0]["data-theme"] == name
-
-
 def test_signing_out_ends_the_session_for_good(as_):
     vic = as_("vic")
     cookies = dict(vic.cookies)
@@ -145,22 +137,30 @@ def test_signing_out_ends_the_session_for_good(as_):
     assert vic.get("/", follow_redirects=False).status_code == 303
 
 
+@pytest.mark.parametrize("name", ["light", "dark", "auto"])
+def test_the_look_is_kept_in_the_browser(browsers, name):
+    vic = browsers["viewer"]
+    answer = vic.fill_in("/theme", "/models", theme=name)
+    assert answer.url.path == "/models" and Parsed(answer.text).all("html")[0]["data-theme"] == name
+    assert vic.page("/").all("html")[0]["data-theme"] == name
+
+
 @pytest.mark.parametrize("fields", [{"version": "1"}, {"csrf": ""}, {"csrf": "0" * 64}])
-def test_a_form_without_the_sessions_token_changes_nothing(as_, workspace, fields):
-    assert as_("ana").post("/cases/C-1/claim", data=fields).status_code == 403
-    assert case(workspace).owner is None
+def test_a_form_without_the_sessions_token_changes_nothing(browsers, shared, fields):
+    assert browsers["investigator"].post("/cases/C-1/claim", data=fields).status_code == 403
+    assert case(shared).owner is None
 
 
-def test_another_sites_form_changes_nothing(as_, workspace):
-    ana = as_("ana")
+def test_another_sites_form_changes_nothing(browsers, shared):
+    ana = browsers["investigator"]
     token = next(one["value"] for one in ana.page("/").all("input") if one.get("name") == "csrf")
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.invalid"}):
         assert ana.post("/cases/C-1/claim", data={"csrf": token}, headers=headers).status_code == 403
-    assert case(workspace).owner is None
+    assert case(shared).owner is None
 
 
-def test_what_is_no_form_is_no_form(as_):
-    ana = as_("ana")
+def test_what_is_no_form_is_no_form(browsers):
+    ana = browsers["investigator"]
     assert ana.post("/cases/C-1/claim", json={}).status_code == 415
     raw = {"Content-Type": "application/x-www-form-urlencoded"}
     for body in (b"\xff", b"text=%ff", b"a=&" * 2000):
@@ -168,8 +168,8 @@ def test_what_is_no_form_is_no_form(as_):
 
 
 @pytest.mark.parametrize("where", ["https://evil.invalid/", "//evil.invalid", "/\\evil.invalid", "javascript:x"])
-def test_nobody_is_sent_elsewhere(as_, where):
-    ana = as_("ana")
+def test_nobody_is_sent_elsewhere(browsers, where):
+    ana = browsers["investigator"]
     token = next(one["value"] for one in ana.page("/").all("input") if one.get("name") == "csrf")
     answer = ana.post("/theme", data={"csrf": token, "back": where, "theme": "dark"}, follow_redirects=False)
     assert answer.headers["location"] == "/"
@@ -179,15 +179,15 @@ def test_nobody_is_sent_elsewhere(as_, where):
     ("/cases/C-1/export.json", "application/json"), ("/cases/C-1/export.csv?table=links", "text/csv; charset=utf-8"),
     ("/cases/C-1/export.pdf", "application/pdf"), ("/queue.csv?work=all", "text/csv; charset=utf-8"),
 ])  # fmt: skip
-def test_exports_are_files_for_those_who_may(as_, path, kind):
-    answer = as_("ana").get(path)
+def test_exports_are_files_for_those_who_may(browsers, path, kind):
+    answer = browsers["investigator"].get(path)
     assert answer.headers["content-type"] == kind and answer.content
     assert answer.headers["content-disposition"].startswith("attachment; filename=")
-    assert as_("vic").get(path).status_code == 403
+    assert browsers["viewer"].get(path).status_code == 403
 
 
 @pytest.mark.parametrize("path", ["/cases/..%2f..%2fetc%2fpasswd/export.json", "/static/..%2f..%2fpages.py",
                                   "/static/%2e%2e/pages.py", "/cases/C-1/export.csv?table=../notes"])  # fmt: skip
-def test_no_path_leads_out(as_, path):
-    answer = as_("ana").get(path)
+def test_no_path_leads_out(browsers, path):
+    answer = browsers["investigator"].get(path)
     assert answer.status_code in (400, 404) and "root:" not in answer.text and "APIRouter" not in answer.text

@@ -93,7 +93,7 @@ def test_every_id_has_a_page_of_its_own(world, spike):
     check(answer.text)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hostile)
 def test_whatever_is_asked_for_comes_back_as_text(world, text):
     _, lea = world
@@ -106,7 +106,7 @@ def test_whatever_is_asked_for_comes_back_as_text(world, text):
         check(answer.text)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hostile)
 def test_whatever_is_written_comes_back_as_text_and_no_formula(world, text):
     _, lea = world
