@@ -15,7 +15,6 @@ import lightgbm
 import numpy as np
 
 from gnn.metrics import Undefined, one_class
-from graphs.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
@@ -104,10 +103,8 @@ def grow_xgboost(
     threads: int = 1,
 ) -> Trees | Undefined:
     """Grow XGBoost's trees the same way; categories are split as sets. Needs the extra `downstream`."""
-    try:
-        import xgboost
-    except ImportError as error:
-        raise ConfigError("learners: xgboost needs the extra: pip install 'ringtrace[downstream]'") from error
+    import xgboost
+
     if (reason := _ungrowable(fit)) is not None:
         return reason
     kinds = ["c" if place in categorical else "q" for place in range(fit.x.shape[1])]

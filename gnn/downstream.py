@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,12 @@ class DownstreamSpec:
         if unknown or not self.learners:
             known = ", ".join(LEARNERS)
             raise ConfigError(f"learners: got {', '.join(unknown) or 'none'}, expected some of {known}")
+        missing = [name for name in self.learners if find_spec(name) is None]
+        if missing:
+            raise ConfigError(
+                f"learners: {', '.join(missing)} needs the extra: pip install 'ringtrace[downstream]'. "
+                "Or leave it out: proof.learners=[lightgbm]"
+            )
 
 
 @dataclass(frozen=True)

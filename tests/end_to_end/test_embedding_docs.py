@@ -53,6 +53,7 @@ def test_from_parquet_to_a_trained_gbdt(folder: Path, monkeypatch: pytest.Monkey
     names = run_examples("embeddings.md")
     assert len(names["scores"]) == names["later"].sum() > 0
     assert names["features"].shape[1] == names["width"] + 1
+    assert len(names["honest_scores"]) == (names["rows"]["part"] == "test").sum() > 0
     assert names["fresh"]["is_new"].to_pylist() == [False, True]
     assert (folder / "outputs" / "downstream" / "report.html").is_file()
 

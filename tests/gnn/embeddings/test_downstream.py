@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -210,6 +211,12 @@ def test_the_line_says_what_was_measured(noise: tuple[float, float, float], outc
 def test_learners_that_are_none_are_named() -> None:
     with pytest.raises(ConfigError, match="got forest, expected some of lightgbm, xgboost"):
         DownstreamSpec(learners=("forest",))
+
+
+def test_a_learner_that_is_not_installed_is_missed_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "xgboost", None)
+    with pytest.raises(ConfigError, match="xgboost needs the extra"):
+        DownstreamSpec()
 
 
 # ---------------------------------------------------------------- the verb
