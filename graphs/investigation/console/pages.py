@@ -2,73 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from graphs.errors import ConfigError
-from graphs.investigation import case_pdf, exports, queries
-from graphs.investigation.access import current_actor
-from graphs.investigation.answers import Member, QueueFilter, RingSheet
-from graphs.investigation.console import actions, state
+from graphs.investigation import exports, queries
+from graphs.investigation.answers import QueueFilter
+from graphs.investigation.console import actions, sheets, state
 from graphs.investigation.console.rendering import STATIC, render
 from graphs.investigation.console.urls import case_url, entity_url, local, ring_url, with_query
-from graphs.investigation.drawing import Box, Disc, Drawing, Line, Polygon
-from graphs.investigation.figures import (
-    HARD_CAP,
-    LEAD_TIME,
-    MOST_NODES,
-    RingPicture,
-    draw_lanes,
-    draw_money,
-    draw_ring,
-    legend,
-)
-from graphs.investigation.workspace import Workspace
-from graphs.stores.actors import PERMISSIONS, ROLES, Actor
-from graphs.stores.cases import Case
+from graphs.investigation.console.visits import Here, Visit, as_file, entity_types
+from graphs.stores.actors import PERMISSIONS, ROLES
 from graphs.stores.errors import ForbiddenError
 from graphs.stores.finder_folder import STATUSES
-from graphs.stores.lists import Mark
 from graphs.stores.people import all_people
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 
-@dataclass(frozen=True)
-class Visit:
-    """One look of one person: what a page needs to ask and to answer."""
-
-    request: Request
-    workspace: Workspace
-    actor: Actor
-
-    def page(self, template: str, **values: Any) -> HTMLResponse:
-        """The page of `template`."""
-        return render(self.request, self.actor, template, values)
-
-    def asked(self, name: str, otherwise: str = "") -> str:
-        """A value of the address's query."""
-        return self.request.query_params.get(name, otherwise).strip()
-
-
-def _visit(request: Request, actor: Annotated[Actor, Depends(current_actor)]) -> Visit:
-    return Visit(request, request.app.state.workspace, actor)
-
-
-Here = Annotated[Visit, Depends(_visit)]
-
-
 def mount(app: FastAPI) -> None:
     """Put the console's pages, forms and files on `app`, and give its errors their page."""
     app.include_router(router)
+    app.include_router(sheets.router)
     app.include_router(actions.router)
     app.mount("/static", _Files(directory=STATIC), name="static")
     app.state.error_page = error_page
@@ -140,7 +101,7 @@ def queue(here: Here) -> Response:
         changes=None if since is None else queries.changes(here.workspace, here.actor, since),
         chosen={name: here.asked(name) for name in names} | {"sort": sort},
         works=WORKS,
-        kinds=KINDS,
+        kinds=KINDS if here.asked("kind") in ("", *KINDS) else (*KINDS, here.asked("kind")),
         ring_statuses=STATUSES,
         sorts=[(name, SORT_WORDS.get(name, name)) for name in queries.SORTS],
     )
@@ -150,7 +111,7 @@ def queue(here: Here) -> Response:
 def queue_csv(here: Here) -> Response:
     """All pages of the queue as CSV."""
     text = exports.queue_csv(here.workspace, here.actor, where=_where(here), sort=here.asked("sort", "score"))
-    return _file(text, "queue.csv", "text/csv; charset=utf-8")
+    return as_file(text, "queue.csv", "text/csv; charset=utf-8")
 
 
 def _where(here: Visit) -> QueueFilter:
@@ -180,227 +141,6 @@ def changes(here: Here) -> Response:
     chosen = {"since": here.asked("since") or f"{since:%Y-%m-%dT%H:%MZ}", "until": here.asked("until")}
     rows = [one for one in found.changes if change in ("", one.change)]
     return here.page("changes.html", found=found, rows=rows, chosen=chosen | {"change": change})
-
-
-# ----------------------------------------------------------------------------------------------------- a ring
-
-
-_PARTS = (("member", "Members"), ("identifier", "What ties them"), ("peripheral", "Around the ring"))
-
-
-@router.get("/rings/{ring_id}")
-def ring(here: Here, ring_id: str) -> Response:
-    """All there is on one ring, in the order it should be read: evidence first, score last."""
-    workspace, actor = here.workspace, here.actor
-    sheet = queries.ring_sheet(workspace, actor, ring_id)
-    name = sheet.ring.ring_id
-    if name != ring_id:
-        return RedirectResponse(ring_url(name), 303)
-    hubs = here.asked("hubs") == "1"
-    most = HARD_CAP if here.asked("nodes") == "all" else MOST_NODES
-    picture = draw_ring(
-        sheet.members, sheet.links, person_type=workspace.person_type, href=entity_url, hubs=hubs, most=most
-    )
-    shown = [one for one in sheet.members if one not in picture.badges]
-    numbered = list(enumerate(sheet.members, start=1))
-    case = sheet.cases[0]
-    scored = [one for one in sheet.members if one.score is not None]
-    return here.page(
-        "ring.html",
-        sheet=sheet,
-        case=case,
-        can_judge=may_judge(actor, case),
-        reasons=[line for line in sheet.evidence if line.kind not in ("score", "exculpatory")],
-        doubts=[line for line in sheet.evidence if line.kind == "exculpatory"],
-        scores=[line for line in sheet.evidence if line.kind == "score"],
-        parts=[(part, words, [pair for pair in numbered if pair[1].part == part]) for part, words in _PARTS],
-        judged=_judged(sheet, workspace.person_type),
-        money_plot=draw_money(sheet.days),
-        lanes_plot=_lanes(here, sheet),
-        payments=queries.ring_money(workspace, actor, name, cursor=here.asked("payments") or None),
-        payments_open="payments" in here.request.query_params,
-        picture=picture,
-        hubs=hubs,
-        legend=legend(shown, workspace.person_type),
-        arrows=any(link.source.type == link.target.type == workspace.person_type for link in sheet.links),
-        graph_data=_graph_data(sheet, picture, workspace.person_type),
-        signs=_SIGNS,
-        scored=sorted(scored, key=lambda one: -(one.score or 0)),
-        similar=queries.similar_rings(workspace, actor, name),
-        tables=exports.RING_TABLES,
-    )
-
-
-def may_judge(actor: Actor, case: Case) -> bool:
-    """Whether the actor may give verdicts in this case as it stands."""
-    return case.status != "closed" and actor.may("verdict") and (case.owner == actor.name or actor.may("assign"))
-
-
-def _judged(sheet: RingSheet, person_type: str) -> dict[str, Any] | None:
-    persons = [one for one in sheet.members if one.part == "member" and one.entity.type == person_type]
-    given = [one.verdict for one in sheet.members if one.verdict is not None]
-    if not given:
-        return None
-    done = sum(one.verdict is not None for one in persons)
-    return {"all": len(persons), "done": done, "words": {word: given.count(word) for word in dict.fromkeys(given)}}
-
-
-def _lanes(here: Visit, sheet: RingSheet) -> Drawing | None:
-    if here.workspace.graph_folder is None:
-        return None
-    name, members = sheet.ring.ring_id, [one for one in sheet.members if one.part == "member"]
-    begin = sheet.ring.first_event_time
-    since = None if begin is None else begin - LEAD_TIME
-    events = queries.timeline(here.workspace, here.actor, name, since=since, limit=500).rows
-    inside = queries.ring_money(here.workspace, here.actor, name, limit=500).rows
-    return draw_lanes(events, members, {one.event_id for one in inside}) if events else None
-
-
-def _graph_data(sheet: RingSheet, picture: RingPicture, person_type: str) -> str:
-    """What the explorer draws: the picture's nodes at their places, as JSON."""
-    able = [one for one in sheet.members if one not in picture.badges and one.x is not None and one.y is not None]
-    shown = able[: len(able) - picture.left_out] if picture.left_out else able
-    keys = {f"{one.entity.type}:{one.entity.key}" for one in shown}
-    nodes = [_graph_node(one, person_type) for one in shown]
-    edges = [
-        {"source": f"{link.source.type}:{link.source.key}", "target": f"{link.target.type}:{link.target.key}",
-         "events": link.events, "directed": link.source.type == link.target.type == person_type}
-        for link in sheet.links
-    ]  # fmt: skip
-    return json.dumps(
-        {"nodes": nodes, "edges": [edge for edge in edges if edge["source"] in keys and edge["target"] in keys]}
-    )
-
-
-def _graph_node(one: Member, person_type: str) -> dict[str, Any]:
-    return {
-        "id": f"{one.entity.type}:{one.entity.key}", "label": one.entity.text, "type": one.entity.type,
-        "person": one.entity.type == person_type, "part": one.part, "role": one.role, "x": one.x, "y": one.y,
-        "href": entity_url(one.entity),
-    }  # fmt: skip
-
-
-def _sign(*marks: Any) -> Drawing:
-    return Drawing(28, 28, "", "", marks)
-
-
-_SIGNS = {
-    "payment": _sign(Disc((14, 14), 6, "event")),
-    "transfer": _sign(Polygon(((7, 20), (21, 20), (14, 7)), "event")),
-    "other": _sign(Box((12, 7), 4, 14, "event")),
-    "fraud": _sign(
-        Disc((14, 14), 6, "fraud"), Line(((5, 5), (23, 23)), "fraud", 2), Line(((5, 23), (23, 5)), "fraud", 2)
-    ),
-    "flow": _sign(Line(((2, 14), (25, 14)), "flow", 2, arrow=True)),
-}
-
-
-# ----------------------------------------------------------------------------------------------------- a case
-
-
-@router.get("/cases/{name}")
-def case(here: Here, name: str) -> Response:
-    """One case: verdicts, notes, the draft of a report, what was done."""
-    workspace, actor = here.workspace, here.actor
-    found = queries.case_sheet(workspace, actor, name)
-    if found.case.case_id != name:
-        return RedirectResponse(case_url(found.case.case_id), 303)
-    sheet = queries.ring_sheet(workspace, actor, found.ring.ring_id)
-    held = {(entity.type, entity.key): given for entity, given in found.verdicts if given.latest}
-    judging = []
-    for number, one in enumerate(sheet.members, start=1):
-        given = held.pop((one.entity.type, one.entity.key), None)
-        if one.part == "member" or given is not None:
-            judging.append((number, one, given))
-    people = all_people(workspace.store) if actor.may("assign") else ()
-    able = [one.name for one in people if one.active and Actor(one.name, one.role).may("claim")]
-    newest = sheet.cases[0].case_id == found.case.case_id
-    return here.page(
-        "case.html",
-        sheet=found,
-        case=found.case,
-        newest=newest,
-        judging=judging,
-        superseded=[(entity, given) for entity, given in found.verdicts if not given.latest],
-        can_judge=may_judge(actor, found.case),
-        may_work=may_judge(actor, found.case),
-        narrative=queries.case_narrative(workspace, actor, found.case.case_id),
-        four_eyes=workspace.store.setting("four_eyes"),
-        investigators=able,
-        tables=exports.RING_TABLES,
-    )
-
-
-@router.get("/cases/{name}/export.json")
-def export_json(here: Here, name: str) -> Response:
-    """Everything on the case's ring, the format to read back."""
-    found = queries.case_sheet(here.workspace, here.actor, name)
-    answer = exports.ring_json(here.workspace, here.actor, found.ring.ring_id)
-    return _file(json.dumps(answer, indent=1, ensure_ascii=False) + "\n", f"{name}.json", "application/json")
-
-
-@router.get("/cases/{name}/export.csv")
-def export_csv(here: Here, name: str) -> Response:
-    """One table of the case's ring, safe in a spreadsheet."""
-    found, table = queries.case_sheet(here.workspace, here.actor, name), here.asked("table", "members")
-    text = exports.ring_csv(here.workspace, here.actor, found.ring.ring_id, table)
-    return _file(text, f"{name}-{table}.csv", "text/csv; charset=utf-8")
-
-
-@router.get("/cases/{name}/export.pdf")
-def export_pdf(here: Here, name: str) -> Response:
-    """The case file, with the figures as they are on the screen."""
-    return _file(case_pdf.case_pdf(here.workspace, here.actor, name), f"{name}.pdf", "application/pdf")
-
-
-def _file(content: str | bytes, name: str, media_type: str) -> Response:
-    safe = "".join(letter for letter in name if letter.isascii() and (letter.isalnum() or letter in ".-_"))
-    return Response(content, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{safe}"'})
-
-
-# ------------------------------------------------------------------------------------------------- an entity
-
-
-@router.get("/entity/{kind}/{key:path}")
-def entity(here: Here, kind: str, key: str) -> Response:
-    """What is known of one entity: rings, verdicts, whom it met, what happened."""
-    workspace, actor = here.workspace, here.actor
-    sheet = queries.entity_sheet(workspace, actor, kind, key or here.request.query_params.get("key", ""))
-    near = events = lane = None
-    if sheet.in_graph:
-        one = (sheet.entity.type, sheet.entity.key)
-        types = [here.asked("type")] if here.asked("type") else []
-        window: dict[str, Any] = {name: state.moment(name, here.asked(name)) for name in ("since", "until")}
-        near = queries.neighbours(workspace, actor, one, types=types, cursor=here.asked("near") or None, **window)
-        events = queries.timeline(
-            workspace, actor, one, limit=50, cursor=here.asked("events") or None, **window
-        )  # fmt: skip
-        lane = draw_lanes(events.rows, [_as_member(sheet.entity)], {row.event_id for row in events.rows})
-    marks: dict[str, Mark] = {mark.list: mark for mark in sheet.marks}
-    boxes = (
-        ("watch", "Watch list", "watch"),
-        ("benign", "Innocently shared", "tag_benign"),
-        ("block", "Block list", "block"),
-    )
-    return here.page(
-        "entity.html",
-        sheet=sheet,
-        near=near,
-        events=events,
-        lane=lane,
-        person_type=workspace.person_type,
-        types=_entity_types(workspace),
-        chosen={name: here.asked(name) for name in ("type", "since", "until")},
-        list_boxes=[(name, title, may, marks.get(name)) for name, title, may in boxes],
-    )
-
-
-def _as_member(one: Any) -> Member:
-    return Member(one, "member", "unknown", None, None, None, None, 0, 0.0, None, None, None, (), ())
-
-
-def _entity_types(workspace: Workspace) -> list[str]:
-    return [] if workspace.graph_folder is None else list(workspace.graph.log.entity_ids)
 
 
 @router.get("/search")
@@ -444,7 +184,7 @@ def near_fraud(here: Here) -> Response:
     return here.page(
         "near_fraud.html",
         rows=rows,
-        types=_entity_types(here.workspace),
+        types=entity_types(here.workspace),
         judged=bool(rows),
         chosen={"type": kind} | {name: here.asked(name) for name in window},
     )

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qsl
 
 from fastapi import Request
@@ -22,12 +22,6 @@ STATIC = Path(__file__).parent / "static"
 THEMES = ("auto", "light", "dark")
 
 
-class Page(Protocol):
-    """What a route calls to answer: a template's name and its values."""
-
-    def __call__(self, template: str, *, status: int = 200, **values: Any) -> HTMLResponse: ...
-
-
 @cache
 def environment() -> Environment:
     """The one Jinja environment of the console."""
@@ -38,7 +32,7 @@ def environment() -> Environment:
     for name in ("spoken", "sentence", "count", "money", "share", "figure", "day", "clock"):
         made.filters[name] = getattr(words, name)
     made.globals |= {
-        "ICONS": words.ICONS, "TONES": words.TONES, "span": words.span, "length": words.length,
+        "ICONS": words.ICONS, "TONES": words.TONES, "span": words.span,
         "plural": words.plural, "svg": svg, "asset": asset, "ring_url": urls.ring_url, "case_url": urls.case_url,
         "entity_url": urls.entity_url, "with_query": urls.with_query,
     }  # fmt: skip

@@ -5,7 +5,7 @@ A status is always an icon and a word; colour is a help, never the only sign.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -113,12 +113,6 @@ def span(first: datetime | None, last: datetime | None) -> Any:
         return f"{last.day} {last:%b %Y}"
     year = "" if first.year == last.year else f" {first.year}"
     return f"{first.day} {first:%b}{year} – {last.day} {last:%b %Y}"
-
-
-def length(first: datetime, last: datetime) -> str:
-    """How long a span is, in days or hours."""
-    gone = last - first
-    return f"{gone.days} days" if gone >= timedelta(days=2) else f"{gone / timedelta(hours=1):.0f} hours"
 
 
 def plural(number: int, word: str) -> str:

@@ -7,7 +7,7 @@ from base64 import a85decode
 import pytest
 
 from graphs.investigation import case_pdf as module
-from graphs.investigation import queries
+from graphs.investigation import cli, queries
 from graphs.investigation.case_pdf import case_pdf, printable
 from graphs.investigation.figures import draw_ring
 from graphs.stores import cases
@@ -70,3 +70,11 @@ def test_its_picture_is_that_of_the_screen(workspace, monkeypatch):
 ])  # fmt: skip
 def test_letters_that_the_fonts_lack_are_told_by_their_number(text, told):
     assert printable(text) == told
+
+
+def test_the_command_line_writes_it_to_a_file(workspace, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(cli.Workspace, "open", lambda folder: workspace)
+    assert cli.main(["--as", "ana", "export", "R-A", "--format", "pdf"]) == 2
+    assert "name a file for the PDF" in capsys.readouterr().err
+    assert cli.main(["--as", "ana", "export", "R-A", "--format", "pdf", "-o", str(tmp_path / "case.pdf")]) == 0
+    assert (tmp_path / "case.pdf").read_bytes().startswith(b"%PDF-")
