@@ -50,6 +50,14 @@ async def _warm(app: FastAPI) -> AsyncIterator[None]:
     """
     current_default_thread_limiter().total_tokens = THREADS
     if app.state.workspace.graph_folder is not None:
-        await run_in_threadpool(lambda: app.state.workspace.web)
+        await run_in_threadpool(_first_question, app.state.workspace)
     yield
     app.state.workspace.close()
+
+
+def _first_question(workspace: Workspace) -> None:
+    """Read the graph and walk one step of it, which loads the compiled walks; numba takes a second or more for that."""
+    web, log = workspace.web, workspace.graph.log
+    if len(web.offsets) > 1:
+        found = web.tally(0, (0, len(web.entities)), log.amount, log.event_time, log.event_type)
+        web.count_persons(found.nodes, (0, len(web.entities)), 1)
