@@ -24,6 +24,7 @@ from graphs.investigation.figures import (
     draw_ring,
     legend,
 )
+from graphs.investigation.masking import Entity
 from graphs.stores.actors import Actor
 from graphs.stores.cases import Case
 from graphs.stores.lists import Mark
@@ -155,12 +156,14 @@ def case(here: Here, name: str) -> Response:
     if found.case.case_id != name:
         return RedirectResponse(case_url(found.case.case_id), 303)
     sheet = queries.ring_sheet(workspace, actor, found.ring.ring_id)
-    held = {(entity.type, entity.key): given for entity, given in found.verdicts if given.latest}
+    held = {(entity.type, entity.key): (entity, given) for entity, given in found.verdicts if given.latest}
     judging = []
     for number, one in enumerate(sheet.members, start=1):
-        given = held.pop((one.entity.type, one.entity.key), None)
+        _, given = held.pop((one.entity.type, one.entity.key), (None, None))
         if one.part == "member" or given is not None:
             judging.append((number, one, given))
+    # Who was judged and is in the ring no more.
+    judging += [(0, _as_member(entity), given) for entity, given in held.values()]
     people = all_people(workspace.store) if actor.may("assign") else ()
     able = [one.name for one in people if one.active and Actor(one.name, one.role).may("claim")]
     newest = sheet.cases[0].case_id == found.case.case_id
@@ -239,5 +242,5 @@ def entity(here: Here, kind: str, key: str) -> Response:
     )
 
 
-def _as_member(one: Any) -> Member:
+def _as_member(one: Entity) -> Member:
     return Member(one, "member", "unknown", None, None, None, None, 0, 0.0, None, None, None, (), ())

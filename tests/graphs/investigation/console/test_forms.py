@@ -2,9 +2,11 @@
 
 import pytest
 from console_browser import Parsed
+from finder_runs import day, ring, write_run
 
 from graphs.investigation import queries
 from graphs.stores.actors import Actor
+from graphs.stores.importing import import_run
 
 LEAD = Actor("lea", "lead")
 
@@ -49,6 +51,20 @@ def test_a_verdict_shows_on_the_ring_and_on_the_member(as_):
     assert "stolen cards" in ana.page("/cases/C-1").text
     judge(ana, verdict="victim", reason="called them")
     assert "1 superseded verdict" in ana.page("/cases/C-1").text
+
+
+def test_a_case_keeps_its_verdicts_whatever_becomes_of_the_ring(as_, workspace, tmp_path):
+    ana, lea = as_("ana"), as_("lea")
+    ana.fill_in("/cases/C-1/claim")
+    judge(ana)
+    ana.fill_in("/cases/C-1/close", outcome="fraud", reason="see verdicts")
+    lea.fill_in("/cases/C-1/approve")
+    grown = ring("R-A", [("user", "user2"), ("user", "user9")], [("device", "d1")], status="grown")
+    import_run(workspace.store, LEAD, write_run(tmp_path / "later", day(9), [grown]))
+    page = ana.page("/cases/C-1")
+    assert "user1" in page.text and "stolen cards" in page.text
+    fresh = ana.page("/cases/C-3").text
+    assert "user9" in fresh and "stolen cards" not in fresh and "gained 1 member since it was closed" in fresh
 
 
 def test_closing_takes_a_second_person(as_, workspace):
