@@ -21,7 +21,7 @@ from graphs.rings.ground import Ground
 from graphs.rings.projection import Pairs, identifier_weights, link_matrix, shared_pairs
 from graphs.rings.refine import Groups, refine
 from graphs.rings.regulars import regular_pairs
-from graphs.rings.ties import Parties, Uses, degrees, tie
+from graphs.rings.ties import Parties, Ties, Uses, degrees, tie
 from graphs.rings.transfers import groups_of_flows, joined_by_accounts, near_in_time, suspicious_flows
 from graphs.rings.victims import likely_victims, payees
 
@@ -107,7 +107,7 @@ class Communities(Finder):
         parties, suspicion = ground.parties, ground.suspicion
         per_type = {kind: self.type_weight(kind) for kind in parties.identifiers}
         weights = identifier_weights(parties, ground.ties, ground.hubs, suspicion, per_type)
-        circle = tie(ground.window, _joined(ground.uses, payees(ground)), suspicion.event)
+        circle = self._circle(ground)
         wide = degrees(circle, len(weights)) > ground.hubs.cap
         shared = shared_pairs(circle, np.where(wide, 0.0, weights), suspicion, gap_days=self.gap_days)
         passes = passes_of(ground.window, ground.flows, hours=self.chain_hours, least=self.chain_keeps)
@@ -119,6 +119,13 @@ class Communities(Finder):
         apart = likely_victims(ground, count_passes(ground.flows, passes, ground.actor_count))
         apart[ground.hints.alone] = True
         return link_matrix([_without(apart, part) for part in pairs], ground.actor_count, least=self.least_link)
+
+    def _circle(self, ground: Ground) -> Ties:
+        """The ties, and those of whoever is paid from a device as if they had used it."""
+        paid = payees(ground)
+        if not len(paid.event):
+            return ground.ties
+        return tie(ground.window, _joined(ground.uses, paid), ground.suspicion.event)
 
     def _burst_pairs(self, ground: Ground) -> Pairs:
         """Bursts at what doesn't link by itself (merchants), as far as both accounts are suspicious."""

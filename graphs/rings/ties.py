@@ -140,26 +140,34 @@ def tie(window: Window, uses: Uses, event_score: np.ndarray) -> Ties:
     A tie is as suspicious as the mean of its worst event and of all its events: one bad payment tells, a hundred good
     ones beside it tell too.
     """
-    # int32 actors fit below 2**31: one sort by a joint key instead of two.
+    # int32 actors fit below 2**31: one sort by a joint key instead of two. Columns of all uses are large: each goes as
+    # soon as it has served.
     key = uses.identifier << 31 | uses.actor
     order = np.argsort(key, kind="stable")
     key, event = key[order], uses.event[order]
+    del order
     starts = np.flatnonzero(np.diff(key, prepend=-1)) if len(key) else np.empty(0, np.int64)
     if not len(starts):
         none = np.empty(0, np.int64)
         return Ties(none, none, none, np.empty(0), np.empty(0), np.empty(0), none, none, none)
-    score, time = event_score[event], window.time[event]
     events = np.diff(starts, append=len(key))
-    mean = np.add.reduceat(score, starts) / events
+    actor, identifier = key[starts] & ((1 << 31) - 1), key[starts] >> 31
+    del key
+    score = event_score[event]
+    worst, mean = np.maximum.reduceat(score, starts), np.add.reduceat(score, starts) / events
+    del score
+    time = window.time[event]
+    first, last = np.minimum.reduceat(time, starts), np.maximum.reduceat(time, starts)
+    del time
     return Ties(
-        actor=key[starts] & ((1 << 31) - 1),
-        identifier=key[starts] >> 31,
+        actor=actor,
+        identifier=identifier,
         events=events,
         mass=np.add.reduceat(window.decay[event], starts),
         value=np.add.reduceat(np.abs(window.amount)[event], starts),
-        score=(np.maximum.reduceat(score, starts) + mean) / 2,
-        first=np.minimum.reduceat(time, starts),
-        last=np.maximum.reduceat(time, starts),
+        score=(worst + mean) / 2,
+        first=first,
+        last=last,
         latest=np.maximum.reduceat(event, starts),  # events stand in time order
     )
 
