@@ -1,4 +1,4 @@
-"""Write the tables of README and docs/benchmarks.md from benchmarks/results: `python benchmarks/readme_table.py`."""
+"""Write the tables of README and docs from benchmarks/results: `python benchmarks/readme_table.py`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from ring_pages import ring_summary, ring_tables
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -99,6 +101,8 @@ def read_rows(name: str) -> list[dict[str, Any]]:
 TABLES = (
     (ROOT / "README.md", "quality.json", results_table),
     (ROOT / "docs" / "benchmarks.md", "downstream.json", downstream_table),
+    (ROOT / "docs" / "benchmarks.md", "rings.json", ring_summary),
+    (ROOT / "docs" / "rings.md", "rings.json", ring_tables),
 )
 """Pages, the result files they show, and how."""
 

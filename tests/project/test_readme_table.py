@@ -1,10 +1,13 @@
-import importlib.util
+import importlib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
-spec = importlib.util.spec_from_file_location("readme_table", ROOT / "benchmarks" / "readme_table.py")
-readme_table = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(readme_table)
+with pytest.MonkeyPatch.context() as patch:
+    patch.syspath_prepend(ROOT / "benchmarks")
+    readme_table = importlib.import_module("readme_table")
+    ring_pages = importlib.import_module("ring_pages")
 
 
 def row(model, auc, ap):
@@ -29,3 +32,25 @@ def test_the_pages_show_the_committed_results():
         shown = page.read_text()
         wanted = readme_table.with_table(shown, table(readme_table.read_rows(name)), name)
         assert shown == wanted, "run: python benchmarks/readme_table.py"
+
+
+def ring_row(dial, seed, recall, archetype="all", **more):
+    place = {"dataset": "world", "finder": "communities", "scores": "model", "archetype": archetype}
+    return {**place, "dial": dial, "seed": seed, "ring_recall": recall, **more}
+
+
+def test_rings_found_are_means_over_seeds_by_dial():
+    rows = [ring_row(2, 100, 0.5), ring_row(2, 101, 1.0), ring_row(2, 102, 0.75), ring_row(4, 100, None)]
+    lines = ring_pages.ring_summary(rows).splitlines()
+    assert lines[2].startswith("| 2 | communities, model | 100–102 | .750 | – |")
+    assert lines[3].startswith("| 4 | communities, model | 100 | – |")
+
+
+def test_an_archetype_counts_each_true_ring_once():
+    rows = [ring_row(2, 100, 1.0, "bust_out", true_rings=3), ring_row(2, 101, 0.0, "bust_out", true_rings=1)]
+    assert "| bust_out | .750 |" in ring_pages.ring_tables(rows)
+
+
+def test_the_plot_is_of_the_committed_results():
+    committed = (ROOT / "docs" / "images" / "ring_recall.svg").read_text(encoding="utf-8")
+    assert committed == ring_pages.draw(readme_table.read_rows("rings.json")), "run: python benchmarks/ring_pages.py"
