@@ -100,7 +100,7 @@ def _opening(case: CaseSheet) -> list[Flowable]:
         _p(f"Case {held.case_id}", _TITLE),
         _p(ring.headline, _BODY),
         Spacer(1, 6),
-        Table(rows, colWidths=[32 * mm, _WIDTH - 32 * mm], style=_PLAIN, hAlign="LEFT"),
+        Table(rows, colWidths=[32 * mm, _WIDTH - 32 * mm], style=_PLAIN, hAlign="LEFT", splitInRow=1),
     ]
 
 
@@ -212,7 +212,8 @@ def _table(
     cells = [[_p(text, _HEAD_NUMBER if place in numbers else _HEAD) for place, text in enumerate(head)]]
     for row in rows:
         cells.append([_p(text, _NUMBER if place in numbers else _CELL) for place, text in enumerate(row)])
-    return Table(cells, colWidths=columns, repeatRows=1, style=_RULED, hAlign="LEFT")
+    # A reason may be longer than a page.
+    return Table(cells, colWidths=columns, repeatRows=1, style=_RULED, hAlign="LEFT", splitInRow=1)
 
 
 def _figure(heading: str, drawing: Drawing) -> Flowable:

@@ -64,6 +64,15 @@ def test_its_picture_is_that_of_the_screen(workspace, monkeypatch):
     assert [mark for mark in drawn if mark in picture.marks] == list(picture.marks)
 
 
+@pytest.mark.parametrize("long", ["x" * 5_000, "Ж " * 1_200, "\n" * 400 + "x"])
+def test_texts_longer_than_a_page_go_on_over_pages(workspace, long):
+    cases.claim(workspace.store, ANA, "R-A")
+    cases.give_verdict(workspace.store, ANA, "R-A", ("user", "user1"), "fraud", reason=f"a{long}")
+    cases.add_note(workspace.store, ANA, "R-A", f"a{long}")
+    cases.set_status(workspace.store, ANA, "R-A", "waiting", waiting_for=long)
+    assert case_pdf(workspace, ANA, "R-A").count(b"/Type /Page\n") > 3
+
+
 @pytest.mark.parametrize(("text", "told"), [
     ("Zoë – 5 €", "Zoë – 5 €"), ("Ж", "U+0416"), ("a\x00\x1b", "aU+0000U+001B"), ("é", "é"), ("𝔘", "U+1D518"),
     ("−1", "-1"), ("\u202e", "U+202E"),
