@@ -118,20 +118,19 @@ class FeatureSpace:
         A category needs `min_count` rows to get a code of its own; rarer ones share UNSEEN, which so learns what
         rare means. At most `max_categories` per column, the most frequent, ties by name.
         """
-        sample = _squash(columns.numeric[rows].astype(np.float64))
-        with np.errstate(all="ignore"):
-            finite = np.isfinite(sample)
-            counts = np.maximum(finite.sum(0), 1)
-            centre = np.where(finite, sample, 0.0).sum(0) / counts
-            spread = np.sqrt(np.where(finite, (sample - centre) ** 2, 0.0).sum(0) / counts)
-        spread = np.where(spread > 1e-6, spread, 1.0)
-        edges = np.zeros((len(columns.names), bins), np.float32)
-        if bins:
-            levels = np.linspace(0, 1, bins + 2)[1:-1]
-            for j in range(len(columns.names)):
-                seen = sample[finite[:, j], j]
-                if len(seen):
-                    edges[j] = (np.quantile(seen, levels) - centre[j]) / spread[j]
+        count = len(columns.names)
+        centre, spread, edges = np.zeros(count), np.ones(count), np.zeros((count, bins), np.float32)
+        levels = np.linspace(0, 1, bins + 2)[1:-1]
+        # Column by column: the whole matrix in double precision would be several times the data.
+        for j in range(count):
+            column = _squash(columns.numeric[:, j][rows].astype(np.float64))
+            seen = column[np.isfinite(column)]
+            if not len(seen):
+                continue
+            centre[j], deviation = seen.mean(), seen.std()
+            spread[j] = deviation if deviation > 1e-6 else 1.0
+            if bins:
+                edges[j] = (np.quantile(seen, levels) - centre[j]) / spread[j]
         vocabularies = {}
         for name, column in columns.categorical.items():
             codes = column.codes[rows]
