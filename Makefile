@@ -57,6 +57,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/sampling.py
 	$(BIN)/python benchmarks/train_epoch.py
 	$(BIN)/python benchmarks/queries.py
+	$(BIN)/python benchmarks/investigators_load.py
 	$(BIN)/python benchmarks/embedding_export.py
 
 bench-quality: $(VENV)/.dev
