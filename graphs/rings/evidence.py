@@ -119,7 +119,7 @@ def _bursts(ground: Ground, dossier: Dossier, bursts: Bursts) -> Iterator[Eviden
 def _known_fraud(ground: Ground, dossier: Dossier) -> Iterator[Evidence]:
     fraud = dossier.events[ground.window.label[dossier.events] == 1]
     if len(fraud):
-        total = float(ground.window.amount[fraud].sum())
+        total = float(np.abs(ground.window.amount[fraud]).sum())  # refunds move money, too
         first = int(ground.window.time[fraud].min())
         text = f"{_count(len(fraud), 'payment')} inside are confirmed fraud, {total:,.2f} in all, since {day(first)}"
         yield Evidence("known_fraud", text, value=total, since=first)

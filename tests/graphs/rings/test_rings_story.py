@@ -55,6 +55,13 @@ def test_victims_stand_around_the_ring_and_are_not_in_it(found):
     assert {(row["entity_id"], row["role"]) for row in around} == {(name, "victim") for name in "vwxy"}
 
 
+def test_confirmed_fraud_is_the_same_sum_in_words_and_in_the_ring_refunds_too(found):
+    refunded = [row | ({"amount": -row["amount"]} if row["id"].endswith("2") else {}) for row in chain(50)]
+    told = found(refunded)
+    (evidence,), (ring,) = rows_of(told, "evidence", kind="known_fraud"), rows_of(told, "rings")
+    assert evidence["value"] == ring["value_fraud"] == 4 * (100 + 95 + 90 + 85)
+
+
 def test_evidence_says_what_happened_and_what_speaks_against_it(found):
     told = {row["kind"]: row for row in reversed(rows_of(found(chain(50)), "evidence"))}
     assert told["shared_identifier"]["text"].startswith("4 of 4 members used device d and nobody else")
