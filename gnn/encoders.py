@@ -123,8 +123,8 @@ class FeatureSpace:
         levels = np.linspace(0, 1, bins + 2)[1:-1]
         # Column by column: the whole matrix in double precision would be several times the data.
         for j in range(count):
-            column = _squash(columns.numeric[:, j][rows].astype(np.float64))
-            seen = column[np.isfinite(column)]
+            seen = _squash(columns.numeric[:, j][rows].astype(np.float64))
+            seen = seen[np.isfinite(seen)]
             if not len(seen):
                 continue
             centre[j], deviation = seen.mean(), seen.std()
