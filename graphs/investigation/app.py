@@ -14,6 +14,7 @@ from graphs.investigation import api, health, problems
 from graphs.investigation.access import Access
 from graphs.investigation.api.document import document
 from graphs.investigation.console.pages import mount
+from graphs.investigation.console.upkeep import RUNS
 from graphs.investigation.guard import Guard
 from graphs.investigation.settings import ServeSettings
 from graphs.investigation.workspace import Workspace
@@ -38,7 +39,8 @@ def create_app(workspace: Workspace, settings: ServeSettings | None = None) -> F
     app.include_router(api.router)
     mount(app)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
-    app.add_middleware(Guard, settings=settings, most_bytes={api.UPLOADS: settings.most_upload_bytes})
+    uploads = dict.fromkeys((api.UPLOADS, RUNS), settings.most_upload_bytes)
+    app.add_middleware(Guard, settings=settings, most_bytes=uploads)
     return app
 
 

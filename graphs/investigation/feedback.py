@@ -6,7 +6,10 @@ payments that stood in the ring when its members were judged get theirs from the
 
 from __future__ import annotations
 
+import io
 import json
+import tempfile
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -79,6 +82,17 @@ def export_labels(workspace: Workspace, actor: Actor, folder: Path, *, data: Pat
         (made / _FACTS).write_text(json.dumps({"format": 1, "rows": rows}, indent=1) + "\n", encoding="utf-8")
     workspace.store.saw(actor, "export_labels", "labels", {"rows": rows})
     return Exported(folder, rows, None if data is None else "verdicts")
+
+
+def labels_zip(workspace: Workspace, actor: Actor) -> bytes:
+    """The folder of `export_labels` as a zip."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = export_labels(workspace, actor, Path(temporary) / "labels").folder
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:  # Parquet is compressed already
+            for path in sorted(folder.rglob("*")):
+                archive.write(path, path.relative_to(folder))
+    return packed.getvalue()
 
 
 def hints_from(given: Sequence[GivenVerdict], benign: Sequence[tuple[str, str, datetime]] = ()) -> pa.Table:

@@ -22,7 +22,10 @@ import pyarrow.parquet as pq
 
 from graphs.errors import ConfigError
 from graphs.investigation.problems import TooLargeError
+from graphs.investigation.workspace import Workspace
+from graphs.stores.actors import Actor
 from graphs.stores.finder_folder import TABLES
+from graphs.stores.importing import Imported, import_run
 
 MOST_MEMBERS = 20_000
 MOST_ROWS = 5_000_000
@@ -37,6 +40,12 @@ _DRAWS = {
 }  # fmt: skip
 
 
+def take_in(workspace: Workspace, actor: Actor, file: IO[bytes], *, most_bytes: int) -> Imported:
+    """Import the finder run in the zip `file`. Raises as `unpacked` and `import_run` do, with nothing changed."""
+    with unpacked(file, most_bytes=most_bytes) as folder:
+        return import_run(workspace.store, actor, folder)
+
+
 @contextmanager
 def unpacked(file: IO[bytes], *, most_bytes: int) -> Iterator[Path]:
     """The folder of the finder run in the zip `file`, gone when the block ends.
@@ -49,7 +58,7 @@ def unpacked(file: IO[bytes], *, most_bytes: int) -> Iterator[Path]:
             with zipfile.ZipFile(file) as archive:
                 _unpack(archive, folder, most_bytes)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-            raise ConfigError("the body is no zip that can be read") from error
+            raise ConfigError("this is no zip that can be read") from error
         _check_tables(folder, most_bytes)
         for picture in (folder / "pictures").glob("*.svg"):
             _check_picture(picture)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
-import zipfile
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
@@ -18,11 +15,10 @@ from graphs.investigation import feedback, keys, queries
 from graphs.investigation.answers import AuditLine, Page
 from graphs.investigation.api.parts import Asking, Body, Cursor, Days, Limit, Name, Served, Zip, in_days
 from graphs.investigation.problems import MediaTypeError
-from graphs.investigation.uploads import unpacked
-from graphs.investigation.workspace import Workspace
+from graphs.investigation.uploads import take_in
 from graphs.stores import people
-from graphs.stores.actors import Actor, RoleName
-from graphs.stores.importing import Imported, import_run
+from graphs.stores.actors import RoleName
+from graphs.stores.importing import Imported
 from graphs.stores.people import KnownKey, Person
 
 router = APIRouter(tags=["administration"])
@@ -75,26 +71,15 @@ async def take_in_run(request: Request, workspace: Served, actor: Asking, respon
         async for chunk in request.stream():
             await run_in_threadpool(file.write, chunk)
         most = request.app.state.settings.most_unpacked_bytes
-        taken = await run_in_threadpool(_take_in, workspace, actor, file, most)
+        taken = await run_in_threadpool(take_in, workspace, actor, file, most_bytes=most)
     response.status_code = 200 if taken.already else 201
     return taken
-
-
-def _take_in(workspace: Workspace, actor: Actor, file: IO[bytes], most_bytes: int) -> Imported:
-    with unpacked(file, most_bytes=most_bytes) as folder:
-        return import_run(workspace.store, actor, folder)
 
 
 @router.get("/labels", response_class=Zip)
 def export_labels(workspace: Served, actor: Asking) -> Zip:
     """Verdicts as labels for training, and hints for the finder: a zip of what `ringtrace rings labels` writes."""
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = feedback.export_labels(workspace, actor, Path(temporary) / "labels").folder
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w") as archive:  # Parquet is compressed already
-            for path in sorted(folder.rglob("*")):
-                archive.write(path, path.relative_to(folder))
-    return Zip(packed.getvalue(), name="labels")
+    return Zip(feedback.labels_zip(workspace, actor), name="labels")
 
 
 @router.get("/audit")

@@ -18,10 +18,10 @@ from graphs.errors import ConfigError
 from graphs.investigation import access, queries
 from graphs.investigation.console import state
 from graphs.investigation.console.rendering import THEMES, render
-from graphs.investigation.console.urls import case_url, local, told, with_query
+from graphs.investigation.console.urls import case_url, local, told
 from graphs.investigation.problems import MediaTypeError, UnauthorizedError
 from graphs.investigation.workspace import Workspace
-from graphs.stores import cases, people
+from graphs.stores import cases
 from graphs.stores import lists as store_lists
 from graphs.stores.actors import Actor
 
@@ -75,6 +75,14 @@ class Form:
         # An id may begin or end with spaces, so it is taken as it came.
         key = dict(self.fields).get("key", "")
         return self.text("type"), self.workspace.masker(self.actor).open(key)
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """The end of as many days as the form says, or None where it says none."""
+        days = state.number("days", self.text("days"))
+        if days is not None and not 0 < days <= 36_500:
+            raise ConfigError("days: expected more than 0 and at most 36,500")
+        return None if days is None else datetime.now(UTC) + timedelta(days=days)
 
     def back(self, done: str, otherwise: str = "/") -> Response:
         """Back to the page, which tells what was done."""
@@ -220,7 +228,7 @@ def watch(form: Sent) -> Response:
         return form.back("unlisted")
     _known(form)
     store_lists.watch(
-        form.workspace.store, form.actor, form.entity, reason=form.text("reason"), expires_at=_expiry(form)
+        form.workspace.store, form.actor, form.entity, reason=form.text("reason"), expires_at=form.expires_at
     )
     return form.back("listed")
 
@@ -232,7 +240,7 @@ def benign(form: Sent) -> Response:
         store_lists.untag_benign(form.workspace.store, form.actor, form.entity, reason=form.text("reason"))
         return form.back("unlisted")
     _known(form)
-    expires_at = _expiry(form)
+    expires_at = form.expires_at
     if expires_at is None:
         raise ConfigError("days: say for how many days; a benign tag always ends")
     store_lists.tag_benign(
@@ -249,7 +257,7 @@ def block(form: Sent) -> Response:
     queries.block_dry_run(form.workspace, form.actor, named)  # only what exists is blocked
     chosen = [(kind, masker.open(key)) for kind, key in named]
     reason = form.text("reason")
-    store_lists.block(form.workspace.store, form.actor, chosen, reason=reason, expires_at=_expiry(form))
+    store_lists.block(form.workspace.store, form.actor, chosen, reason=reason, expires_at=form.expires_at)
     return form.back("blocked", "/lists?list=block")
 
 
@@ -265,14 +273,7 @@ def _known(form: Form) -> None:
     queries.entity_sheet(form.workspace, form.actor, *form.entity)
 
 
-def _expiry(form: Form) -> datetime | None:
-    days = state.number("days", form.text("days"))
-    if days is not None and not 0 < days <= 36_500:
-        raise ConfigError("days: expected more than 0 and at most 36,500")
-    return None if days is None else datetime.now(UTC) + timedelta(days=days)
-
-
-# ------------------------------------------------------------------------------------------- ids, people, rules
+# --------------------------------------------------------------------------------------------------------- ids
 
 
 @router.post("/unmask")
@@ -283,19 +284,3 @@ def unmask(form: Sent) -> Response:
     whole = queries.unmask(form.workspace, form.actor, kind, key, reason=reason)
     values = {"kind": kind, "whole": whole, "reason": reason, "back": local(form.text("back"))}
     return render(form.request, form.actor, "unmasked.html", values)
-
-
-@router.post("/people")
-def person(form: Sent) -> Response:
-    """Add a person or change what they may do."""
-    role: Any = form.text("role")
-    active = not form.text("inactive")
-    people.set_person(form.workspace.store, form.actor, form.text("name"), role, active=active)
-    return form.back("person", "/people")
-
-
-@router.post("/settings")
-def setting(form: Sent) -> Response:
-    """Whether closing takes a second person."""
-    people.set_setting(form.workspace.store, form.actor, "four_eyes", form.text("four_eyes") == "1")
-    return RedirectResponse(with_query("/people", done="setting"), 303)

@@ -14,14 +14,12 @@ from starlette.types import Scope
 from graphs.errors import ConfigError
 from graphs.investigation import exports, queries
 from graphs.investigation.answers import QueueFilter
-from graphs.investigation.console import actions, sheets, state
+from graphs.investigation.console import actions, sheets, state, upkeep
 from graphs.investigation.console.rendering import STATIC, render
 from graphs.investigation.console.urls import case_url, entity_url, local, ring_url, with_query
 from graphs.investigation.console.visits import Here, Visit, as_file, entity_types
-from graphs.stores.actors import PERMISSIONS, ROLES
-from graphs.stores.errors import ForbiddenError
+from graphs.stores.actors import PERMISSIONS
 from graphs.stores.finder_folder import STATUSES
-from graphs.stores.people import all_people
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -31,6 +29,7 @@ def mount(app: FastAPI) -> None:
     app.include_router(router)
     app.include_router(sheets.router)
     app.include_router(actions.router)
+    app.include_router(upkeep.router)
     app.mount("/static", _Files(directory=STATIC), name="static")
     app.state.error_page = error_page
 
@@ -51,6 +50,9 @@ _HEADINGS = {
     404: "Not there",
     409: "Somebody was first",
     412: "It changed meanwhile",
+    413: "Too large",
+    415: "Not what is taken here",
+    422: "That can't be read",
     429: "Too fast",
     500: "Our fault",
 }
@@ -250,15 +252,6 @@ def audit(here: Here) -> Response:
     )  # fmt: skip
     chosen = {"subject": subject, "who": who, "action": action}
     return here.page("audit.html", page=page, chosen=chosen, actions=sorted(PERMISSIONS))
-
-
-@router.get("/people")
-def people(here: Here) -> Response:
-    """Who may act, for those who look after it."""
-    if not here.actor.may("set_person"):
-        raise ForbiddenError("people: this takes an admin")
-    everybody = all_people(here.workspace.store)
-    return here.page("people.html", people=everybody, roles=ROLES, four_eyes=here.workspace.store.setting("four_eyes"))
 
 
 @router.get("/sign-in")

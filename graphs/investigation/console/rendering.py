@@ -34,7 +34,7 @@ def environment() -> Environment:
     made.globals |= {
         "ICONS": words.ICONS, "TONES": words.TONES, "span": words.span,
         "plural": words.plural, "svg": svg, "asset": asset, "ring_url": urls.ring_url, "case_url": urls.case_url,
-        "entity_url": urls.entity_url, "with_query": urls.with_query,
+        "entity_url": urls.entity_url, "keys_url": urls.keys_url, "with_query": urls.with_query,
     }  # fmt: skip
     return made
 

@@ -28,6 +28,11 @@ def entity_url(entity: Entity, **query: Any) -> str:
     return with_query(base + quote(entity.key, safe="~"), **query)
 
 
+def keys_url(person: str, **query: Any) -> str:
+    """The keys of a person."""
+    return with_query("/people/keys", of=person, **query)
+
+
 def with_query(path: str, **query: Any) -> str:
     """`path` with those of `query` that say anything; lists repeat their key."""
     pairs = [(name, str(value)) for name, values in query.items() for value in _listed(values)]

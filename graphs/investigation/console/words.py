@@ -21,6 +21,8 @@ ICONS = {
     "dormant": "moon", "revived": "sun", "moved": "tilde",
     # lists
     "watch": "eye", "benign": "leaf", "block": "bar",
+    # keys
+    "valid": "check", "expired": "moon", "revoked": "bar",
 }  # fmt: skip
 """The icon of each word; what is not here has a dot."""
 
@@ -28,6 +30,7 @@ TONES = {
     "fraud": "bad", "mule": "bad", "victim": "good", "legitimate": "good", "not_fraud": "good", "unsure": "plain",
     "in_progress": "note", "waiting": "warn", "born": "warn", "grown": "warn", "merged": "note", "split": "note",
     "revived": "warn", "block": "bad", "watch": "warn", "benign": "good",
+    "valid": "good", "revoked": "bad",
 }  # fmt: skip
 
 DONE = {
@@ -47,6 +50,7 @@ DONE = {
     "unblocked": "The batch is no longer blocked.",
     "person": "The person is changed.",
     "setting": "The setting is changed.",
+    "revoked": "The key is revoked, and so are the sessions made from it.",
 }
 """What a page says after a form was sent: `done` in its URL is one of these words."""
 

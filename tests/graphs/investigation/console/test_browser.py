@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -276,13 +277,14 @@ def pages(site: Site) -> dict[str, str]:
         "case": f"/cases/{row.case_id}", "entity": f"/entity/user/{quote(members[0].entity.key)}",
         "path": f"/path?from={one}&to={other}", "no path": "/path", "changes": "/changes?since=2020-01-01",
         "models": "/models", "lists": "/lists", "block": f"/lists/block?entity={one}", "audit": "/audit?action=claim",
-        "people": "/people", "near fraud": "/near-fraud", "search": "/search?q=nothing", "error": "/rings/R-NONE",
+        "people": "/people", "keys": "/people/keys?of=ana", "near fraud": "/near-fraud",
+        "search": "/search?q=nothing", "error": "/rings/R-NONE",
     }  # fmt: skip
 
 
 NAMES = (
     "queue", "no queue", "ring", "case", "entity", "path", "no path", "changes", "models", "lists", "block", "audit",
-    "people", "near fraud", "search", "error", "sign-in",
+    "people", "keys", "near fraud", "search", "error", "sign-in",
 )  # fmt: skip
 SIZES = ((1440, 900), (390, 844))
 
@@ -305,19 +307,43 @@ def judge(browser: Browser, site: Site) -> Callable[[str], list[str]]:
         for size in SIZES:
             page.set_viewport_size({"width": size[0], "height": size[1]})
             page.goto(site.url + addresses[name])
-            if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-                wrong.append(f"{size[0]}: wider than the screen")
-            # Between light and dark only colours differ.
-            for look, rules in (("light", "{}"), ("dark", "{runOnly: ['color-contrast']}")):
-                page.emulate_media(color_scheme=look)
-                told = page.evaluate(f"axe.run({rules}).then(found => found.violations)")
-                nodes = [(one["id"], node["html"]) for one in told for node in one["nodes"]]
-                wrong += [f"{size[0]} {look} {rule}: {html[:200]}" for rule, html in nodes]
+            wrong += faults(page, size[0])
         return wrong
 
     return find
 
 
+def faults(page: Page, width: int) -> list[str]:
+    """What axe finds wrong with the page as it stands, light and dark."""
+    wrong = []
+    if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+        wrong.append(f"{width}: wider than the screen")
+    # Between light and dark only colours differ.
+    for look, rules in (("light", "{}"), ("dark", "{runOnly: ['color-contrast']}")):
+        page.emulate_media(color_scheme=look)
+        told = page.evaluate(f"axe.run({rules}).then(found => found.violations)")
+        nodes = [(one["id"], node["html"]) for one in told for node in one["nodes"]]
+        wrong += [f"{width} {look} {rule}: {html[:200]}" for rule, html in nodes]
+    return wrong
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_axe_finds_nothing(judge, name):
     assert judge(name) == []
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_key_is_made_and_a_run_is_taken_in_and_axe_finds_nothing_there(visit, site, size):
+    page = visit("root", viewport={"width": size[0], "height": size[1]})
+    page.add_init_script(AXE)
+    page.goto(f"{site.url}/people/keys?of=vic")
+    page.get_by_role("button", name="Make a key").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("A new key of vic")
+    wrong = faults(page, size[0])
+    page.goto(f"{site.url}/models")
+    page.get_by_label("Zip of the folder").set_input_files(
+        shutil.make_archive(site.folder / "run", "zip", site.folder / "rings")
+    )
+    page.get_by_role("button", name="Take in").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("This run was here before")
+    assert wrong + faults(page, size[0]) == []

@@ -134,17 +134,6 @@ def test_a_whole_id_is_shown_once_for_a_reason_that_is_kept(as_, workspace):
     assert as_("vic").fill_in("/unmask", reason="curious", **asked).status_code == 403
 
 
-def test_an_admin_changes_people_and_the_rule_of_four_eyes(as_, workspace):
-    root = as_("root")
-    root.fill_in("/people", name="ben", role="viewer")
-    assert "ben" in root.page("/people").text
-    assert as_("ben").get("/").status_code == 200
-    root.fill_in("/people", name="ben", role="viewer", inactive="1")
-    root.fill_in("/settings", four_eyes="")
-    assert workspace.store.setting("four_eyes") is False
-    assert as_("lea").fill_in("/people", name="x", role="admin").status_code == 403
-
-
 def test_signing_out_ends_the_session_for_good(as_):
     vic = as_("vic")
     cookies = dict(vic.cookies)

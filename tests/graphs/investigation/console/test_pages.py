@@ -39,10 +39,11 @@ def test_the_audit_is_for_leads(browsers, path):
 
 def test_people_are_for_admins(browsers):
     assert "ana" in browsers["admin"].page("/people").text
-    assert browsers["lead"].get("/people").status_code == 403
+    for path in ("/people", "/people/keys?of=ana"):
+        assert browsers["lead"].get(path).status_code == 403
 
 
-@pytest.mark.parametrize("path", [*PAGES, "/audit", "/people"])
+@pytest.mark.parametrize("path", [*PAGES, "/audit", "/people", "/people/keys?of=ana"])
 def test_nothing_is_inline(browsers, path):
     page = browsers["admin"].page(path)
     assert all("src" in script for script in page.all("script")) and not page.all("style")
