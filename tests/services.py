@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def redis_server() -> Iterator[str]:
     program, port = _program("redis-server"), _free_port()
     with tempfile.TemporaryDirectory(prefix="ringtrace-redis-") as folder:
         options = f"--bind 127.0.0.1 --port {port} --appendonly no --dir {folder} --loglevel warning".split()
-        with _running([str(program), *options, "--save", ""], port, Path(folder)):
+        with _running([str(program), *options, "--save", ""], lambda: _answers(port), Path(folder)):
             yield f"redis://127.0.0.1:{port}"
 
 
@@ -37,6 +37,8 @@ def redis_server() -> Iterator[str]:
 def postgres_server() -> Iterator[str]:
     """An empty PostgreSQL: yields `postgresql+psycopg://postgres@127.0.0.1:<port>/postgres`, as SQLAlchemy takes it."""
     initdb, postgres, port = _program("initdb"), _program("postgres"), _free_port()
+    # The port answers before the database does.
+    asks = [_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
     # PostgreSQL refuses to run as root, so root lends it the account that Debian's package brings.
     account = "postgres" if os.geteuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="ringtrace-postgres-") as folder:
@@ -49,8 +51,9 @@ def postgres_server() -> Iterator[str]:
         )  # fmt: skip
         settings = {"listen_addresses": "127.0.0.1", "port": port, "fsync": "off", "unix_socket_directories": folder}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        command, ready = [str(postgres), "-D", data, *options], lambda: subprocess.run(asks).returncode == 0
         # SIGINT: do not wait for clients to leave.
-        with _running([str(postgres), "-D", data, *options], port, Path(folder), account, stop=signal.SIGINT):
+        with _running(command, ready, Path(folder), account, stop=signal.SIGINT):
             yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
 
 
@@ -74,27 +77,38 @@ def _free_port() -> int:
 
 @contextmanager
 def _running(
-    command: list[str], port: int, folder: Path, account: str | None = None, *, stop: int = signal.SIGTERM
+    command: list[str],
+    ready: Callable[[], bool],
+    folder: Path,
+    account: str | None = None,
+    *,
+    stop: int = signal.SIGTERM,
 ) -> Iterator[None]:
-    """The command in the background until the block ends; entered once its port answers."""
+    """The command in the background until the block ends; entered once it is ready."""
     with (folder / "server.log").open("wb") as output:
         server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, user=account, cwd=folder)
     try:
-        _wait_for(port, server, folder / "server.log")
+        _wait_for(ready, server, folder / "server.log")
         yield
     finally:
         server.send_signal(stop)
         server.wait(timeout=STARTS_WITHIN_SECONDS)
 
 
-def _wait_for(port: int, server: subprocess.Popen[bytes], output: Path) -> None:
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _wait_for(ready: Callable[[], bool], server: subprocess.Popen[bytes], output: Path) -> None:
     until = time.monotonic() + STARTS_WITHIN_SECONDS
     while time.monotonic() < until and server.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        if ready():
             return
-        except OSError:
-            time.sleep(0.05)
+        time.sleep(0.05)
     raise RuntimeError(f"{server.args} did not start:\n{output.read_text(errors='replace')}")
 
 
