@@ -32,6 +32,9 @@ LEAD = Actor("lea", "lead")
 PAN = "4111111111111111"
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 
+# A busy machine is slow, not wrong.
+expect.set_options(timeout=30_000)
+
 
 @dataclass(frozen=True)
 class Site:
@@ -71,6 +74,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with served(workspace) as url:
         yield Site(url, workspace, keys, folder)
     workspace.close()
+
+
+def press(page: Page, key: str) -> None:
+    """Press a key once the page's scripts listen: they run before the page counts as loaded."""
+    page.wait_for_load_state()
+    page.keyboard.press(key)
 
 
 @pytest.fixture
@@ -114,21 +123,21 @@ def ring_with_card(site: Site) -> tuple[str, str]:
 def test_from_a_card_to_a_label_of_the_next_training_run(visit, site):
     ring, card = ring_with_card(site)
     page = visit("ana")
-    page.keyboard.press("/")
+    press(page, "/")
     page.keyboard.type(card)
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     expect(page.get_by_role("heading", level=1)).to_contain_text(card)
     page.get_by_role("table", name="Rings with this card").get_by_role("link", name=ring).click()
     expect(page.get_by_role("table", name="Evidence, the strongest kind first")).to_contain_text("members used")
-    page.keyboard.press("c")
+    press(page, "c")
     expect(page.get_by_role("status")).to_have_text("You have the case now.")
     member = page.get_by_role("table", name="Members", exact=True).locator("tbody tr").first
     while "on" not in (member.get_attribute("class") or ""):
-        page.keyboard.press("j")
-    page.keyboard.press("1")
+        press(page, "j")
+    press(page, "1")
     page.keyboard.type("uses stolen cards")
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
+    press(page, "Tab")
+    press(page, "Enter")
     expect(page.get_by_role("status")).to_contain_text("is a label from now on")
     expect(member.locator(".chip").first).to_have_text("fraud")
     user = member.locator(".id").first.inner_text()
@@ -143,7 +152,7 @@ def test_a_case_is_exported_as_pdf_csv_and_json(visit, site):
     ring, card = ring_with_card(site)
     page = visit("ana")
     page.goto(f"{site.url}/rings/{ring}")
-    page.keyboard.press("e")
+    press(page, "e")
     found = {}
     for link in ("Case file (PDF)", "Members (CSV)", "Everything (JSON)"):
         with page.expect_download() as waiting:
@@ -157,7 +166,7 @@ def test_a_second_person_closes_the_case(visit, site):
     ring, _ = ring_with_card(site)
     ana, lea = visit("ana"), visit("lea")
     ana.goto(f"{site.url}/rings/{ring}")
-    ana.keyboard.press("c")
+    press(ana, "c")
     ana.get_by_role("link", name="C-").first.click()
     ana.get_by_role("radio", name="unsure").last.check()
     ana.get_by_role("region", name="Ask to close").get_by_label("Why").fill("nothing more to find")
@@ -188,23 +197,23 @@ def test_a_card_number_is_unmasked_for_a_reason(visit, new_workspace, tmp_path):
 def test_keys_move_open_note_help_and_lead_from_one_to_another(visit, site):
     page = visit("ana")
     first = page.locator("tbody tr a").first.inner_text()
-    page.keyboard.press("j")
-    page.keyboard.press("j")
-    page.keyboard.press("k")
-    page.keyboard.press("o")
+    press(page, "j")
+    press(page, "j")
+    press(page, "k")
+    press(page, "o")
     expect(page.get_by_role("heading", level=1)).to_contain_text(first)
-    page.keyboard.press("?")
+    press(page, "?")
     expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
-    page.keyboard.press("Escape")
-    page.keyboard.press("n")
+    press(page, "Escape")
+    press(page, "n")
     page.keyboard.type("j is a letter here")
     expect(page.locator("#note-text")).to_have_value("j is a letter here")
     page.goto(page.url)
     members = page.get_by_role("table", name="Members", exact=True).locator("tbody tr")
     for number in (0, 1):
         while "on" not in (members.nth(number).get_attribute("class") or ""):
-            page.keyboard.press("j")
-        page.keyboard.press("p")
+            press(page, "j")
+        press(page, "p")
     page.wait_for_url("**/path?**")
     expect(page.get_by_role("heading", level=2).first).to_contain_text("hop")
 
@@ -221,10 +230,10 @@ def test_what_is_shared_too_widely_is_shown_and_hidden_by_a_key(visit, site):
     page = visit("vic")
     page.goto(f"{site.url}/rings/{wide}")
     drawn = page.locator(".graph .plot a").count()
-    page.keyboard.press("h")
+    press(page, "h")
     page.wait_for_url("**hubs=1**")
     assert page.locator(".graph .plot a").count() > drawn
-    page.keyboard.press("h")
+    press(page, "h")
     page.wait_for_url(lambda url: "hubs" not in url)
 
 
