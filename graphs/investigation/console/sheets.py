@@ -25,6 +25,7 @@ from graphs.investigation.figures import (
     legend,
 )
 from graphs.investigation.masking import Entity
+from graphs.investigation.narrative import narrate
 from graphs.stores.actors import Actor
 from graphs.stores.cases import Case
 from graphs.stores.lists import Mark
@@ -175,8 +176,7 @@ def case(here: Here, name: str) -> Response:
         judging=judging,
         superseded=[(entity, given) for entity, given in found.verdicts if not given.latest],
         can_judge=may_judge(actor, found.case),
-        may_work=may_judge(actor, found.case),
-        narrative=queries.case_narrative(workspace, actor, found.case.case_id),
+        narrative=narrate(found, sheet, workspace.person_type),
         four_eyes=workspace.store.setting("four_eyes"),
         investigators=able,
         tables=exports.RING_TABLES,
