@@ -35,7 +35,7 @@ from results_io import RESULTS, merge_rows
 from sqlalchemy import select
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from services import _free_port, postgres_server
+from services import free_port, postgres_server
 
 from graphs.investigation.keys import make_key
 from graphs.investigation.workspace import STORE_VARIABLE, Workspace
@@ -135,7 +135,7 @@ class Investigator:
 @contextmanager
 def serving(folder: Path, workers: int, environment: dict[str, str]) -> Iterator[tuple[int, int]]:
     """`ringtrace serve` on a free port, ready to answer; yields the port and the number of its process."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "gnn.cli", "serve", str(folder), "--port", str(port), "--workers", str(workers)]
     with (folder / "serve.log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | environment)

@@ -26,7 +26,7 @@ STARTS_WITHIN_SECONDS = 30
 @contextmanager
 def redis_server() -> Iterator[str]:
     """A Redis that keeps nothing on disk: yields `redis://127.0.0.1:<port>`."""
-    program, port = _program("redis-server"), _free_port()
+    program, port = _program("redis-server"), free_port()
     with tempfile.TemporaryDirectory(prefix="ringtrace-redis-") as folder:
         options = f"--bind 127.0.0.1 --port {port} --appendonly no --dir {folder} --loglevel warning".split()
         with _running([str(program), *options, "--save", ""], lambda: _answers(port), Path(folder)):
@@ -36,7 +36,7 @@ def redis_server() -> Iterator[str]:
 @contextmanager
 def postgres_server() -> Iterator[str]:
     """An empty PostgreSQL: yields `postgresql+psycopg://postgres@127.0.0.1:<port>/postgres`, as SQLAlchemy takes it."""
-    initdb, postgres, port = _program("initdb"), _program("postgres"), _free_port()
+    initdb, postgres, port = _program("initdb"), _program("postgres"), free_port()
     # The port answers before the database does.
     asks = [_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
     # PostgreSQL refuses to run as root, so root lends it the account that Debian's package brings.
@@ -69,7 +69,8 @@ def _program(name: str) -> Path:
     return Path(found)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

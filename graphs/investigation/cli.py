@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from graphs.errors import ConfigError, DataError, NotFoundError, RingtraceError
 from graphs.investigation import exports, feedback, queries
 from graphs.investigation.answers import QueueFilter
 from graphs.investigation.completion import SHELLS, completion
-from graphs.investigation.moments import read_moment
+from graphs.investigation.moments import in_days, read_moment
 from graphs.investigation.narrative import plain_text
 from graphs.investigation.screen import cards, printable, table, tell
 from graphs.investigation.workspace import Workspace
@@ -298,7 +298,7 @@ def _mark(name: str) -> Callable[[Workspace, Actor, argparse.Namespace], Any]:
         if args.remove:
             off(workspace.store, actor, chosen, reason=args.reason)
             return f"{kind} {known.entity.text} is off the list"
-        mark = on(workspace.store, actor, chosen, reason=args.reason, expires_at=_in_days(args.days))  # type: ignore[arg-type]
+        mark = on(workspace.store, actor, chosen, reason=args.reason, expires_at=in_days(args.days))  # type: ignore[arg-type]
         return replace(mark, entity_id=known.entity.text)
 
     return run
@@ -312,7 +312,7 @@ def _block(workspace: Workspace, actor: Actor, args: argparse.Namespace) -> Any:
         raise ConfigError("--reason: say why; it is kept")
     masker = workspace.masker(actor)
     chosen = [(kind, masker.open(key)) for kind, key in args.entities]
-    marks = lists.block(workspace.store, actor, chosen, reason=args.reason, expires_at=_in_days(args.days))
+    marks = lists.block(workspace.store, actor, chosen, reason=args.reason, expires_at=in_days(args.days))
     return f"{len(marks)} blocked as batch {marks[0].batch}; undo: {PROGRAM} unblock {marks[0].batch} --reason …"
 
 
@@ -330,7 +330,7 @@ def _key(workspace: Workspace, actor: Actor, args: argparse.Namespace) -> Any:
         from graphs.investigation.keys import make_key
     except ModuleNotFoundError as error:
         raise NotFoundError(f"{error.name} is not installed; pip install 'ringtrace[serve]'") from error
-    key, kept = make_key(workspace.store, actor, args.whose, expires_at=_in_days(args.days))
+    key, kept = make_key(workspace.store, actor, args.whose, expires_at=in_days(args.days))
     return {"api_key": key, "prefix": kept.prefix, "person": kept.person, "expires_at": kept.expires_at}
 
 
@@ -369,10 +369,6 @@ def _written(output: Path | None, text: str) -> str:
         return Verbatim(text)
     exports.write(output, text)
     return f"{output}: written"
-
-
-def _in_days(days: float | None) -> datetime | None:
-    return None if days is None else datetime.now(UTC) + timedelta(days=days)
 
 
 def _show_page(columns: Sequence[str]) -> Callable[[Any], str]:

@@ -27,6 +27,11 @@ def read_moment(text: str) -> datetime:
         raise ConfigError(f"{text!r}: write a time like 2025-03-01T10:00Z, 36h or 7d") from error
 
 
+def in_days(days: float | None) -> datetime | None:
+    """The instant so many days from now; None for no end."""
+    return None if days is None else datetime.now(UTC) + timedelta(days=days)
+
+
 def long_day(moment: datetime) -> str:
     """A date for a sentence.
 

@@ -60,6 +60,12 @@ class TooManyError(RingtraceError):
         self.retry_after = max(1, round(retry_after))
 
 
+def must_be(request: Request, media_type: str, told: str) -> None:
+    """Raise MediaTypeError, which says `told`, unless the body is said to be of this type."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != media_type:
+        raise MediaTypeError(told)
+
+
 @dataclass(frozen=True)
 class Fault:
     """One thing wrong with a request: where (`body.reason`, `query.limit`), and what."""

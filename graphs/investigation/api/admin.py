@@ -13,8 +13,9 @@ from starlette.concurrency import run_in_threadpool
 
 from graphs.investigation import feedback, keys, queries
 from graphs.investigation.answers import AuditLine, Page
-from graphs.investigation.api.parts import Asking, Body, Cursor, Days, Limit, Name, Served, Zip, in_days
-from graphs.investigation.problems import MediaTypeError
+from graphs.investigation.api.parts import Asking, Body, Cursor, Days, Limit, Name, Served, Zip
+from graphs.investigation.moments import in_days
+from graphs.investigation.problems import must_be
 from graphs.investigation.uploads import take_in
 from graphs.stores import people
 from graphs.stores.actors import RoleName
@@ -65,8 +66,7 @@ class NewKey:
 async def take_in_run(request: Request, workspace: Served, actor: Asking, response: Response) -> Imported:
     """Take in what `ringtrace find` wrote: a zip of its folder. Doing it twice changes nothing."""
     actor.must("import_run")
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/zip":
-        raise MediaTypeError("send the zip of a finder run as application/zip")
+    must_be(request, "application/zip", "send the zip of a finder run as application/zip")
     with tempfile.TemporaryFile() as file:
         async for chunk in request.stream():
             await run_in_threadpool(file.write, chunk)

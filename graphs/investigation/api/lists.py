@@ -10,7 +10,8 @@ from pydantic import Field
 
 from graphs.investigation import queries
 from graphs.investigation.answers import BlockPlan, Marked
-from graphs.investigation.api.parts import Asking, Body, Days, Name, Prose, Reason, Served, as_seen, in_days
+from graphs.investigation.api.parts import Asking, Body, Days, Name, Prose, Reason, Served, as_seen
+from graphs.investigation.moments import in_days
 from graphs.investigation.workspace import Workspace
 from graphs.stores import lists
 from graphs.stores.actors import Actor

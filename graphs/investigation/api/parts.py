@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar
 
 from fastapi import Depends, Header, Query, Request
 from fastapi.dependencies.models import Dependant
@@ -138,41 +138,30 @@ def entity_of(text: str) -> tuple[str, str]:
     return kind, key
 
 
-def in_days(days: float | None) -> datetime | None:
-    """The instant so many days from now."""
-    return None if days is None else datetime.now(UTC) + timedelta(days=days)
+class Download(Response):
+    """What is to be kept as a file, `name` with the type's ending."""
 
+    ending: ClassVar[str]
 
-class Csv(Response):
-    """CSV, to be kept as a file."""
-
-    media_type = "text/csv"
-
-    def __init__(self, content: str, status_code: int = 200, *, name: str = "export", **options: Any) -> None:
+    def __init__(self, content: str | bytes, status_code: int = 200, *, name: str = "export", **options: Any) -> None:
         super().__init__(content, status_code, **options)
-        _as_file(self, f"{name}.csv")
+        safe = re.sub(r"[^A-Za-z0-9._-]", "-", f"{name}.{self.ending}")
+        self.headers["Content-Disposition"] = f'attachment; filename="{safe}"'
 
 
-class Pdf(Response):
-    """A PDF, to be kept as a file."""
+class Csv(Download):
+    """A table as CSV."""
 
-    media_type = "application/pdf"
-
-    def __init__(self, content: bytes, status_code: int = 200, *, name: str = "export", **options: Any) -> None:
-        super().__init__(content, status_code, **options)
-        _as_file(self, f"{name}.pdf")
+    media_type, ending = "text/csv", "csv"
 
 
-class Zip(Response):
-    """A zip archive, to be kept as a file."""
+class Pdf(Download):
+    """A PDF."""
 
-    media_type = "application/zip"
-
-    def __init__(self, content: bytes, status_code: int = 200, *, name: str = "export", **options: Any) -> None:
-        super().__init__(content, status_code, **options)
-        _as_file(self, f"{name}.zip")
+    media_type, ending = "application/pdf", "pdf"
 
 
-def _as_file(response: Response, name: str) -> None:
-    safe = re.sub(r"[^A-Za-z0-9._-]", "-", name)
-    response.headers["Content-Disposition"] = f'attachment; filename="{safe}"'
+class Zip(Download):
+    """A zip archive."""
+
+    media_type, ending = "application/zip", "zip"

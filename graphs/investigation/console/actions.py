@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
@@ -19,7 +19,8 @@ from graphs.investigation import access, queries
 from graphs.investigation.console import state
 from graphs.investigation.console.rendering import THEMES, render
 from graphs.investigation.console.urls import case_url, local, told
-from graphs.investigation.problems import MediaTypeError, UnauthorizedError
+from graphs.investigation.moments import in_days
+from graphs.investigation.problems import UnauthorizedError, must_be
 from graphs.investigation.workspace import Workspace
 from graphs.stores import cases
 from graphs.stores import lists as store_lists
@@ -33,9 +34,7 @@ _YEAR = 365 * 24 * 3600
 
 async def _fields(request: Request) -> list[tuple[str, str]]:
     """The fields of a form as a browser sends them."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
-        raise MediaTypeError("a form is expected, as browsers send them")
+    must_be(request, "application/x-www-form-urlencoded", "a form is expected, as browsers send them")
     try:
         text = (await request.body()).decode("ascii")
         return parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
@@ -82,7 +81,7 @@ class Form:
         days = state.number("days", self.text("days"))
         if days is not None and not 0 < days <= 36_500:
             raise ConfigError("days: expected more than 0 and at most 36,500")
-        return None if days is None else datetime.now(UTC) + timedelta(days=days)
+        return in_days(days)
 
     def back(self, done: str, otherwise: str = "/") -> Response:
         """Back to the page, which tells what was done."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from graphs.errors import ConfigError
 from graphs.investigation import exports, queries
-from graphs.investigation.answers import QueueFilter
+from graphs.investigation.answers import FinderRun, QueueFilter
 from graphs.investigation.console import actions, sheets, state, upkeep
 from graphs.investigation.console.rendering import STATIC, render
 from graphs.investigation.console.urls import case_url, entity_url, local, ring_url, with_query
@@ -92,8 +92,7 @@ def queue(here: Here) -> Response:
     """The rings to work on, and what changed since yesterday."""
     where, sort = _where(here), here.asked("sort", "score")
     page = queries.ring_queue(here.workspace, here.actor, where=where, sort=sort, cursor=here.asked("cursor") or None)
-    newest = next(iter(queries.runs(here.workspace, here.actor, limit=1)), None)
-    since = None if newest is None else newest.as_of - timedelta(days=1)
+    newest, since = _newest(here)
     names = ("work", "owner", "kind", "change", "min_value", "active_since")
     return here.page(
         "queue.html",
@@ -116,6 +115,12 @@ def queue_csv(here: Here) -> Response:
     return as_file(text, "queue.csv", "text/csv; charset=utf-8")
 
 
+def _newest(here: Visit) -> tuple[FinderRun | None, datetime | None]:
+    """The newest finder run and the day before it; None, None before the first."""
+    newest = next(iter(queries.runs(here.workspace, here.actor, limit=1)), None)
+    return newest, None if newest is None else newest.as_of - timedelta(days=1)
+
+
 def _where(here: Visit) -> QueueFilter:
     work, owner, kind, change = (here.asked(name) for name in ("work", "owner", "kind", "change"))
     usual = QueueFilter()
@@ -134,8 +139,7 @@ def _where(here: Visit) -> QueueFilter:
 @router.get("/changes")
 def changes(here: Here) -> Response:
     """How rings differ from what was known at some time."""
-    newest = next(iter(queries.runs(here.workspace, here.actor, limit=1)), None)
-    usual = None if newest is None else newest.as_of - timedelta(days=1)
+    _, usual = _newest(here)
     since = state.moment("since", here.asked("since")) or usual or state.moment("since", "1d")
     assert since is not None
     until, change = state.moment("until", here.asked("until")), here.asked("change")

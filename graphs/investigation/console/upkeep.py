@@ -16,7 +16,7 @@ from graphs.investigation.console.actions import Sent
 from graphs.investigation.console.rendering import render
 from graphs.investigation.console.urls import with_query
 from graphs.investigation.console.visits import Here, as_file
-from graphs.investigation.problems import MediaTypeError
+from graphs.investigation.problems import must_be
 from graphs.investigation.uploads import take_in
 from graphs.stores import people
 from graphs.stores.actors import ROLES, Actor
@@ -35,8 +35,7 @@ RUNS = "/runs"
 async def take_in_run(request: Request, actor: Annotated[Actor, Depends(access.current_actor)]) -> Response:
     """Take in the zip of a finder run, and say what came of it. Who may not is refused before it is read."""
     actor.must("import_run")
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "multipart/form-data":
-        raise MediaTypeError("a form with a file is expected, as browsers send them")
+    must_be(request, "multipart/form-data", "a form with a file is expected, as browsers send them")
     async with request.form(max_files=1, max_fields=2) as sent:
         access.check_csrf(request, str(sent.get("csrf", "")))
         file = sent.get("run")

@@ -76,6 +76,14 @@ def workspace(new_workspace: Callable[[Path], Workspace], tmp_path: Path) -> Ite
     made.close()
 
 
+@pytest.fixture(scope="module")
+def shared(new_workspace: Callable[[Path], Workspace], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """A workspace for a whole module, for tests that leave it as it is."""
+    made = new_workspace(tmp_path_factory.mktemp("shared"))
+    yield made
+    made.close()
+
+
 def _with_rings(made: Workspace, folder: Path) -> Workspace:
     first = ring(
         "R-A", [("user", "user1"), ("user", "user2")], [("device", "d1")], payments=[("p1", 10.0), ("p2", 20.0)]

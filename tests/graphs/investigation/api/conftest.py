@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
@@ -47,14 +46,6 @@ def key_of(workspace: Workspace) -> Callable[..., str]:
 def client_of(app: FastAPI, key_of: Callable[..., str]) -> Callable[[str], Client]:
     """A function name -> a client with a key of that person."""
     return lambda name: Client(app, headers={"Authorization": f"Bearer {key_of(name)}"})
-
-
-@pytest.fixture(scope="module")
-def shared(new_workspace: Callable[[Path], Workspace], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    """A workspace for a whole module, for tests that leave it as it is."""
-    made = new_workspace(tmp_path_factory.mktemp("shared"))
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

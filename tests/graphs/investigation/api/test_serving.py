@@ -8,7 +8,7 @@ import time
 
 import httpx2
 import pytest
-from services import _free_port
+from services import free_port
 
 from gnn.cli import main
 from graphs.investigation import serving
@@ -32,7 +32,7 @@ def serve(folder):
     running = []
 
     def start(*options):
-        port = _free_port()
+        port = free_port()
         command = [sys.executable, "-m", "gnn.cli", "serve", str(folder), "--port", str(port), *options]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         running.append(process)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from console_browser import PEOPLE, SETTINGS, Browser, browser
@@ -23,14 +22,6 @@ def app(workspace: Workspace) -> FastAPI:
 def as_(app: FastAPI, workspace: Workspace) -> Callable[[str], Browser]:
     """A function name -> a browser in which they are signed in."""
     return lambda name: browser(app, workspace.store, name)
-
-
-@pytest.fixture(scope="module")
-def shared(new_workspace: Callable[[Path], Workspace], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    """A workspace for a whole module, for tests that only look."""
-    made = new_workspace(tmp_path_factory.mktemp("shared"))
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")
