@@ -27,6 +27,7 @@ from gnn.scoring import check_fits, with_history
 from graphs.errors import NotFoundError
 from graphs.events import MICROSECONDS_PER_DAY, MISSING, EventLog
 from graphs.temporal_graph import TemporalGraph
+from graphs.windows import types_with_roles
 
 HALF_WEIGHT_AGE = 30 * MICROSECONDS_PER_DAY
 """An event so much older than the entity's newest weighs half as much as that."""
@@ -84,7 +85,7 @@ class Embedder:
     @property
     def entity_types(self) -> tuple[str, ...]:
         """Types that take part in events and so have vectors."""
-        return tuple(dict.fromkeys(role.entity_type for role in self.graph.log.roles))
+        return tuple(types_with_roles(self.graph.log))
 
     # ------------------------------------------------------------ asking
 

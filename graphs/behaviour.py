@@ -29,7 +29,7 @@ from graphs.tallies import (
     tally_pairs,
 )
 from graphs.temporal_graph import TemporalGraph
-from graphs.windows import in_order, incidences, order_by_time, role_columns
+from graphs.windows import in_order, incidences, order_by_time, role_columns, types_with_roles
 
 FAMILIES = ("counts", "amounts", "distinct", "recency", "own_history", "labels", "pairs", "calendar")
 ASKED_FOR = ("habits",)
@@ -102,7 +102,7 @@ def behaviour_features(graph: TemporalGraph, spec: BehaviourSpec, *, labels_unti
     A role without an entity has NaN throughout. `labels_until` (µs UTC) hides labels known later than that.
     """
     log = graph.log
-    plans = {kind: _Plan.of(log, spec, kind, of_events=True) for kind in _types_with_roles(log)}
+    plans = {kind: _Plan.of(log, spec, kind, of_events=True) for kind in types_with_roles(log)}
     pairs = list(combinations(range(len(log.roles)), 2)) if "pairs" in spec.families else []
     names: list[str] = []
     base = np.zeros(len(log.roles), np.int64)
@@ -328,14 +328,10 @@ def _calendar(times: np.ndarray) -> np.ndarray:
     return np.stack([np.sin(angle), np.cos(angle), day_of_week], axis=1)
 
 
-def _types_with_roles(log: EventLog) -> list[str]:
-    return list(dict.fromkeys(role.entity_type for role in log.roles))
-
-
 def _partner_types(log: EventLog, entity_type: str) -> list[str]:
     """Entity types an entity can meet in an event: all others, and its own where it has two roles."""
     alone = len(role_columns(log, entity_type)) < 2
-    return [kind for kind in _types_with_roles(log) if kind != entity_type or not alone]
+    return [kind for kind in types_with_roles(log) if kind != entity_type or not alone]
 
 
 def _lengths(hours: tuple[int, ...]) -> np.ndarray:

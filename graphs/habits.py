@@ -13,7 +13,7 @@ from numba import njit
 from graphs.events import MISSING, EventLog
 from graphs.ids import encode_pairs
 from graphs.temporal_graph import TemporalGraph
-from graphs.windows import first_not_before, role_columns
+from graphs.windows import first_not_before, role_columns, types_with_roles
 
 DEPTH = 256
 """The entity's last events that a question reads."""
@@ -75,7 +75,7 @@ def _ways(log: EventLog, entity_type: str) -> list[tuple[int, int]]:
 
 
 def _partners(log: EventLog, entity_type: str) -> list[str]:
-    return [kind for kind in dict.fromkeys(role.entity_type for role in log.roles) if kind != entity_type]
+    return [kind for kind in types_with_roles(log) if kind != entity_type]
 
 
 def _first_meetings(log: EventLog, partner: str, entity_type: str) -> tuple[np.ndarray, np.ndarray]:

@@ -54,6 +54,11 @@ def _radix_passes(times: np.ndarray, low: int, digits: int, keys: np.ndarray, or
     return (digits - 1) & 1
 
 
+def types_with_roles(log: EventLog) -> list[str]:
+    """The entity types that take part in events, in the order of their roles."""
+    return list(dict.fromkeys(role.entity_type for role in log.roles))
+
+
 def role_columns(log: EventLog, entity_type: str) -> np.ndarray:
     """Positions (roles of the type,) int64 in `log.roles`."""
     return np.array([i for i, role in enumerate(log.roles) if role.entity_type == entity_type], np.int64)

@@ -54,7 +54,7 @@ def plain_text(narrative: Narrative) -> str:
 def _who(sheet: RingSheet, person_type: str) -> Iterator[str]:
     persons = [one for one in sheet.members if one.entity.type == person_type]
     suspected = [one for one in persons if one.part == "member"]
-    yield f"{_count(len(suspected), person_type)} act together in ring {sheet.ring.ring_id} by the finder's account."
+    yield f"{plural(len(suspected), person_type)} act together in ring {sheet.ring.ring_id} by the finder's account."
     for role in _ROLES:
         having = [one for one in persons if one.role == role and (one.part == "member" or role == "victim")]
         if having:
@@ -65,7 +65,7 @@ def _who(sheet: RingSheet, person_type: str) -> Iterator[str]:
 
 def _what(sheet: RingSheet) -> Iterator[str]:
     ring = sheet.ring
-    yield f"{_count(ring.payments, 'payment')} over {ring.value_total:,.2f} in all belong to the ring."
+    yield f"{plural(ring.payments, 'payment')} over {ring.value_total:,.2f} in all belong to the ring."
     if not any(one.kind == "known_fraud" for one in sheet.evidence):
         yield "None of them is confirmed fraud so far."
     yield f"The pattern resembles the kind “{ring.kind.replace('_', ' ')}”; the kind is a guess from behaviour."
@@ -81,8 +81,8 @@ def _when(sheet: RingSheet) -> Iterator[str]:
     if sheet.days:
         busiest = max(sheet.days, key=lambda day: (day.value, day.day))
         yield (
-            f"Money moved on {_count(len(sheet.days), 'day')}; most, {busiest.value:,.2f} in "
-            f"{_count(busiest.payments, 'payment')}, on {long_day(busiest.day)}."
+            f"Money moved on {plural(len(sheet.days), 'day')}; most, {busiest.value:,.2f} in "
+            f"{plural(busiest.payments, 'payment')}, on {long_day(busiest.day)}."
         )
     yield from _told(sheet, "timing")
     if ring.first_seen is not None:
@@ -95,9 +95,9 @@ def _where(sheet: RingSheet, person_type: str) -> Iterator[str]:
         tying = [one for one in things if one.entity.type == kind and one.part == "identifier"]
         common = [one for one in things if one.entity.type == kind and one.part == "peripheral"]
         if tying:
-            yield f"{_count(len(tying), kind)} used by members: {_named(tying)}."
+            yield f"{plural(len(tying), kind)} used by members: {_named(tying)}."
         if common:
-            yield f"{_count(len(common), kind)} used by members, but by too many others to mean much: {_named(common)}."
+            yield f"{plural(len(common), kind)} used by members, but by too many others to mean much: {_named(common)}."
 
 
 def _told(sheet: RingSheet, *kinds: str) -> Iterator[str]:
@@ -148,7 +148,6 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _count(number: int, word: str) -> str:
-    if number == 1:
-        return f"1 {word}"
-    return f"{number:,} {word}{'es' if word.endswith('s') else 's'}"
+def plural(number: int, word: str) -> str:
+    """`1 ring`, `3 rings`, `2 addresses`."""
+    return f"{number:,} {word if number == 1 else f'{word}es' if word.endswith('s') else f'{word}s'}"

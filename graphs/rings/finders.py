@@ -134,8 +134,7 @@ class Communities(Finder):
         actor = ground.suspicion.actor
         both = np.sqrt(actor[bursts.left] * actor[bursts.right]) if ground.suspicion.scored else 0.1
         weight = self.burst_weight * bursts.surprise * both * rare
-        kept = weight > 0
-        return Pairs(bursts.left[kept], bursts.right[kept], weight[kept])
+        return Pairs(bursts.left, bursts.right, weight).where(weight > 0)
 
 
 def _joined(uses: Uses, more: Uses) -> Uses:
@@ -144,8 +143,7 @@ def _joined(uses: Uses, more: Uses) -> Uses:
 
 
 def _without(apart: np.ndarray, pairs: Pairs) -> Pairs:
-    kept = ~(apart[pairs.left] | apart[pairs.right])
-    return Pairs(pairs.left[kept], pairs.right[kept], pairs.weight[kept])
+    return pairs.where(~(apart[pairs.left] | apart[pairs.right]))
 
 
 @dataclass(frozen=True, kw_only=True)

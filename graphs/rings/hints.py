@@ -83,14 +83,12 @@ def heed(groups: Groups, hints: Hints, *, min_size: int) -> Groups:
     Who links nobody is in no group. Groups that hold two who must be together are one; where only one of them is in a
     group, the other joins it. Of two who must not be together the second leaves the groups of the first.
     """
-    kept = ~np.isin(groups.actor, hints.alone)
-    groups = Groups(groups.group[kept], groups.actor[kept], groups.attachment[kept])
+    groups = groups.where(~np.isin(groups.actor, hints.alone))
     groups = _together(groups, hints.must[~np.isin(hints.must, hints.alone).any(axis=1)])
     leaves = np.zeros(len(groups.actor), bool)
     for first, second in hints.cannot.tolist():
         leaves |= (groups.actor == second) & np.isin(groups.group, groups.group[groups.actor == first])
-    stays = ~leaves
-    return renumbered(Groups(groups.group[stays], groups.actor[stays], groups.attachment[stays]), min_size)
+    return renumbered(groups.where(~leaves), min_size)
 
 
 def _together(groups: Groups, must: np.ndarray) -> Groups:

@@ -31,6 +31,10 @@ class Pairs:
     right: np.ndarray
     weight: np.ndarray
 
+    def where(self, kept: np.ndarray) -> Pairs:
+        """The links for which `kept` (pairs,) bool holds."""
+        return Pairs(self.left[kept], self.right[kept], self.weight[kept])
+
 
 def identifier_weights(
     parties: Parties, ties: Ties, hubs: Hubs, suspicion: Suspicion, type_weights: Mapping[str, float]

@@ -33,6 +33,10 @@ class Groups:
     def members(self, group: int) -> np.ndarray:
         return self.actor[self.offsets[group] : self.offsets[group + 1]]
 
+    def where(self, kept: np.ndarray) -> Groups:
+        """The rows for which `kept` (rows,) bool holds."""
+        return Groups(self.group[kept], self.actor[kept], self.attachment[kept])
+
     @property
     def sizes(self) -> np.ndarray:
         return np.bincount(self.group, minlength=self.count)

@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from graphs.investigation import access
 from graphs.investigation.console import urls, words
 from graphs.investigation.drawing import svg
+from graphs.investigation.narrative import plural
 from graphs.stores.actors import Actor
 
 STATIC = Path(__file__).parent / "static"
@@ -33,7 +34,7 @@ def environment() -> Environment:
         made.filters[name] = getattr(words, name)
     made.globals |= {
         "ICONS": words.ICONS, "TONES": words.TONES, "span": words.span,
-        "plural": words.plural, "svg": svg, "asset": asset, "ring_url": urls.ring_url, "case_url": urls.case_url,
+        "plural": plural, "svg": svg, "asset": asset, "ring_url": urls.ring_url, "case_url": urls.case_url,
         "entity_url": urls.entity_url, "keys_url": urls.keys_url, "with_query": urls.with_query,
     }  # fmt: skip
     return made

@@ -119,10 +119,5 @@ def span(first: datetime | None, last: datetime | None) -> Any:
     return f"{first.day} {first:%b}{year} – {last.day} {last:%b %Y}"
 
 
-def plural(number: int, word: str) -> str:
-    """`1 ring`, `3 rings`, `2 addresses`."""
-    return f"{number:,} {word if number == 1 else f'{word}es' if word.endswith('s') else f'{word}s'}"
-
-
 def _time(moment: datetime, text: str) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(moment.isoformat().replace("+00:00", "Z"), escape(text))
