@@ -27,12 +27,14 @@ from graphs.tallies import (
     tally_entities,
     tally_labels,
     tally_pairs,
+    tally_streaks,
+    tally_usual,
 )
 from graphs.temporal_graph import TemporalGraph
 from graphs.windows import in_order, incidences, order_by_time, role_columns, types_with_roles
 
 FAMILIES = ("counts", "amounts", "distinct", "recency", "own_history", "labels", "pairs", "calendar")
-ASKED_FOR = ("habits",)
+ASKED_FOR = ("habits", "streaks", "usual")
 """Families that only a spec which names them has."""
 
 _HOUR = 3_600_000_000
@@ -52,8 +54,13 @@ class BehaviourSpec:
       labels       fraud_count_<w>, fraud_rate_<w>: (frauds + prior_weight * prior) / (labels + prior_weight)
                    where prior is the share of fraud among all labels known then
     and per event: pairs (`sender+card.count`, .seconds_since_last, .same_amount) and calendar (event.hour_sin,
-    event.hour_cos, event.day_of_week with Monday 0, UTC). Entities asked about have, if it is named, a family more:
-      habits       amounts, gaps, hours, busiest windows, who else holds its things: see graphs/habits.py
+    event.hour_cos, event.day_of_week with Monday 0, UTC). Families that only a spec which names them has:
+      streaks      fraud_streak: of the labels known, in the order in which they became known, how many of the last
+                   are fraud in a row; fraud_streak_seconds: since the first event of these. What was compromised is
+                   so for a time, which windows of fixed length see the ends of only
+      usual        amount_to_median, amount_to_deviation: the amount over the median of the last 100, and its distance
+                   from it in median absolute deviations. A few frauds move a mean, not a median; events only
+      habits       amounts, gaps, hours, busiest windows, who else holds its things: graphs/habits.py; entities only
     """
 
     windows_hours: tuple[int, ...] = (1, 24, 168, 720)
@@ -166,6 +173,7 @@ class _Plan:
     """What is asked of one entity type: the names in order and where the kernels put and find things."""
 
     entity_type: str
+    of_events: bool
     columns: np.ndarray
     names: tuple[str, ...]
     keep: np.ndarray
@@ -193,12 +201,17 @@ class _Plan:
         if "labels" in spec.families:
             suffixes = [_suffix(hours) for hours in spec.label_windows_hours] + [""]
             names += [f"fraud_{what}{suffix}" for suffix in suffixes for what in ("count", "rate")]
+        if "streaks" in spec.families:
+            names += ["fraud_streak", "fraud_streak_seconds"]
+        if "usual" in spec.families and of_events:
+            names += ["amount_to_median", "amount_to_deviation"]
         columns = [role_columns(log, target) for target in targets]
         partners = np.full((len(targets), max(map(len, columns), default=0)), MISSING, np.int64)
         for place, found in enumerate(columns):
             partners[place, : len(found)] = found
         return cls(
             entity_type=entity_type,
+            of_events=of_events,
             columns=role_columns(log, entity_type),
             names=tuple(names),
             keep=np.array(keep, np.int64),
@@ -275,15 +288,16 @@ class _Labels:
 
     def timeline(
         self, log: EventLog, columns: np.ndarray, entity_count: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The labels by entity: offsets, times, positive. An event with an entity in two roles counts once."""
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """The labels by entity: offsets, times, positive, when their events were visible. An event with an entity in
+        two roles counts once."""
         entities = log.entities[self.events][:, columns]
         for place in range(1, len(columns)):
             again = (entities[:, :place] == entities[:, place : place + 1]).any(axis=1)
             entities[again, place] = MISSING
         every, as_they_stand = np.arange(len(columns)), np.empty(0, np.int32)
         offsets, places, *_ = incidences(entities, as_they_stand, every, entity_count)
-        return offsets, self.times[places], self.positive[places]
+        return offsets, self.times[places], self.positive[places], log.visible_time[self.events[places]]
 
 
 def _answer(
@@ -298,17 +312,24 @@ def _answer(
     out: np.ndarray,
 ) -> None:
     log, line = graph.log, graph.timelines[plan.entity_type]
-    windows = _lengths(spec.windows_hours)
+    windows, visible_times = _lengths(spec.windows_hours), graph.visible_times.take(line.ranks)
     tally_entities(
-        line.offsets, line.events, line.roles, graph.visible_times.take(line.ranks), *queries, query_amount,
+        line.offsets, line.events, line.roles, visible_times, *queries, query_amount,
         log.entities, log.amount, log.event_type, plan.role_place, plan.type_count,
         plan.partners, plan.partner_count, plan.own_partner, windows, plan.keep, base, out,
     )  # fmt: skip
-    if "labels" in spec.families:
-        matured = labels.timeline(log, plan.columns, len(log.entity_ids[plan.entity_type]))
-        prior, windows = labels.prior(row_times), _lengths(spec.label_windows_hours)
-        at = base + len(plan.keep)
-        tally_labels(*matured, *queries, prior, windows, spec.prior_weight, at, out)
+    at = base + len(plan.keep)
+    if "labels" in spec.families or "streaks" in spec.families:
+        *matured, visible = labels.timeline(log, plan.columns, len(log.entity_ids[plan.entity_type]))
+        if "labels" in spec.families:
+            prior, windows = labels.prior(row_times), _lengths(spec.label_windows_hours)
+            tally_labels(*matured, *queries, prior, windows, spec.prior_weight, at, out)
+            at = at + 2 * len(windows)
+        if "streaks" in spec.families:
+            tally_streaks(*matured, visible, *queries, at, out)
+            at = at + 2
+    if plan.of_events and "usual" in spec.families:
+        tally_usual(line.offsets, line.events, visible_times, *queries, query_amount, log.amount, at, out)
 
 
 def _answer_pairs(log: EventLog, pair_roles: tuple[int, int], base: int, out: np.ndarray) -> None:

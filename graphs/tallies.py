@@ -14,6 +14,9 @@ from numba import njit
 LIFETIME = np.int64(1 << 62)
 """Length in µs of the window that reaches back to the first event."""
 
+USUAL = 100
+"""How many of an entity's last amounts say what is usual for it."""
+
 PER_WINDOW = 3  # count, sum, mean; then two per role, then one per kind of counterparty
 PER_LIFE = 4  # max, std, seconds since last, age; then one per event type
 PER_EVENT = 4  # amount to mean, z-score, to max, same as last
@@ -265,6 +268,82 @@ def tally_labels(
                     expected = prior[row] * prior_weight
                     out[row, place + 1] = (frauds[window] + expected) / (count + prior_weight)
                 place += 2
+
+
+@njit(cache=True, nogil=True)
+def tally_streaks(
+    offsets: np.ndarray,
+    times: np.ndarray,
+    positive: np.ndarray,
+    visible: np.ndarray,
+    query_offsets: np.ndarray,
+    query_rows: np.ndarray,
+    query_roles: np.ndarray,
+    query_times: np.ndarray,
+    base: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Write how many of the last known labels are fraud in a row, and the seconds since the first of these events.
+
+    `visible` (labels,) µs is when the labels' events were; the second column is NaN while the streak is 0.
+    """
+    for entity in range(len(offsets) - 1):
+        head, streak, since = offsets[entity], 0, np.int64(0)
+        for query in range(query_offsets[entity], query_offsets[entity + 1]):
+            now = query_times[query]
+            while head < offsets[entity + 1] and times[head] <= now:
+                if positive[head]:
+                    since = visible[head] if streak == 0 else min(since, visible[head])
+                    streak += 1
+                else:
+                    streak = 0
+                head += 1
+            row, place = query_rows[query], base[query_roles[query]]
+            out[row, place] = streak
+            if streak > 0:
+                out[row, place + 1] = (now - since) / 1e6
+
+
+@njit(cache=True, nogil=True)
+def tally_usual(
+    offsets: np.ndarray,
+    events: np.ndarray,
+    times: np.ndarray,
+    query_offsets: np.ndarray,
+    query_rows: np.ndarray,
+    query_roles: np.ndarray,
+    query_times: np.ndarray,
+    query_amount: np.ndarray,
+    amount: np.ndarray,
+    base: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Write each amount over the median of the entity's last USUAL amounts, and its distance in median deviations."""
+    kept, recent, distance = np.empty(USUAL), np.empty(USUAL), np.empty(USUAL)
+    for entity in range(len(offsets) - 1):
+        head, n, last = offsets[entity], 0, np.int64(-1)
+        for query in range(query_offsets[entity], query_offsets[entity + 1]):
+            while head < offsets[entity + 1] and times[head] < query_times[query]:
+                event = events[head]
+                # An event with the entity in two roles stands twice in a row, and counts once.
+                if event != last and amount[event] == amount[event]:
+                    recent[n % USUAL] = amount[event]
+                    n += 1
+                last = event
+                head += 1
+            row, place = query_rows[query], base[query_roles[query]]
+            size, paid = min(n, USUAL), query_amount[row]
+            if size == 0 or paid != paid:
+                continue
+            kept[:size] = recent[:size]
+            median = np.median(kept[:size])
+            for slot in range(size):
+                distance[slot] = abs(kept[slot] - median)
+            deviation = np.median(distance[:size])
+            if median != 0:
+                out[row, place] = paid / median
+            if deviation > 0:
+                out[row, place + 1] = (paid - median) / deviation
 
 
 @njit(cache=True, nogil=True)

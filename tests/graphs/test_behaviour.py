@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 import pytest
 
-from graphs.behaviour import BehaviourSpec, behaviour_features, entity_features
+from graphs.behaviour import FAMILIES, BehaviourSpec, behaviour_features, entity_features
 from graphs.errors import ConfigError, NotFoundError
 from graphs.events import MISSING, UNLABELLED, EventLog
 from graphs.temporal_graph import TemporalGraph
 
 _HOUR = 3_600_000_000
 _DAY = 24 * _HOUR
-_SPEC = BehaviourSpec()
+_SPEC = BehaviourSpec(families=(*FAMILIES, "streaks", "usual"))
 _NEVER_MET = float("nan")
 
 
@@ -57,6 +58,7 @@ class Twin:
             found |= {k + suffix: v for k, v in self._window(kind, entity, now, length).items()}
         for suffix, length in self._windows(_SPEC.label_windows_hours):
             found |= {k + suffix: v for k, v in self._labels(kind, entity, now, length).items()}
+        found |= self.streak(kind, entity, now)
         past = self.past(kind, entity, now)
         paid = [self.log.amount[event] for event in past if not math.isnan(self.log.amount[event])]
         found["max"] = max(paid, default=math.nan)
@@ -67,12 +69,29 @@ class Twin:
             found[f"count_{name}"] = sum(self.log.event_type[event] == code for event in past)
         return found
 
+    def streak(self, kind: str, entity: int, now: int) -> dict[str, float]:
+        known = sorted(
+            (time, event)
+            for event, time in self.usable.items()
+            if time <= now and any(self.log.entities[event, place] == entity for place in self.columns(kind))
+        )
+        last = list(takewhile(lambda event: self.log.label[event] == 1, (event for _, event in reversed(known))))
+        since = min((int(self.visible[event]) for event in last), default=None)
+        return {
+            "fraud_streak": len(last),
+            "fraud_streak_seconds": math.nan if since is None else (now - since) / 1e6,
+        }
+
     def own_history(self, kind: str, entity: int, now: int, amount: float) -> dict[str, float]:
         past = self.past(kind, entity, now)
         paid = [self.log.amount[event] for event in past if not math.isnan(self.log.amount[event])]
         known = bool(paid) and not math.isnan(amount)
         deviation = np.std(paid, ddof=1) if len(paid) > 1 else 0.0
+        usual = float(np.median(paid[-100:])) if known else 0.0
+        far = float(np.median(np.abs(np.array(paid[-100:]) - usual))) if known else 0.0
         return {
+            "amount_to_median": amount / usual if usual else math.nan,
+            "amount_to_deviation": (amount - usual) / far if far else math.nan,
             "amount_to_mean": amount / np.mean(paid) if known and np.mean(paid) else math.nan,
             "amount_z": (amount - np.mean(paid)) / deviation if known and deviation > 0 else math.nan,
             "amount_to_max": amount / max(paid) if known and max(paid) else math.nan,
@@ -195,6 +214,21 @@ def test_a_label_waits_for_its_late_event(log_from_rows: Callable[..., EventLog]
     late = _payment(0, 0, 1.0, card="c", label=1, label_known=1, known=2 * _DAY)
     log = log_from_rows([late, *(_payment(day, day, 1.0, card="c") for day in (1, 2, 3))])
     assert _column(log, "card.fraud_count") == [0, 0, 0, 1]
+
+
+def test_a_streak_ends_with_the_first_innocent_label(log_from_rows: Callable[..., EventLog]) -> None:
+    labels = [(0, 3), (1, 4), (1, 5), (0, 6)]
+    rows = [_payment(i, i, 1.0, card="c", label=label, label_known=day * _DAY) for i, (label, day) in enumerate(labels)]
+    log = log_from_rows([*rows, *(_payment(day, day, 1.0, card="c") for day in (4, 5, 6))])
+    assert _column(log, "card.fraud_streak")[4:] == [1, 2, 0]
+    np.testing.assert_equal(_column(log, "card.fraud_streak_seconds")[4:], [3 * 86400, 4 * 86400, math.nan])
+
+
+def test_what_is_usual_is_the_median_of_the_last_hundred(log_from_rows: Callable[..., EventLog]) -> None:
+    amounts = [1000.0] * 60 + [8.0, 12.0] * 50 + [20.0]
+    log = log_from_rows([_payment(i, i, amount, card="c") for i, amount in enumerate(amounts)])
+    assert _column(log, "card.amount_to_median")[-1] == 2.0
+    assert _column(log, "card.amount_to_deviation")[-1] == 5.0
 
 
 def test_pairs_remember_when_they_met(log_from_rows: Callable[..., EventLog]) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphs.behaviour import ASKED_FOR, BehaviourSpec, FeatureTable, entity_features
+from graphs.behaviour import BehaviourSpec, FeatureTable, entity_features
 from graphs.events import MISSING, EventLog
 from graphs.temporal_graph import TemporalGraph
 
 _HOUR = 3_600_000_000
-_SPEC = BehaviourSpec(windows_hours=(2, 24), families=ASKED_FOR)
+_SPEC = BehaviourSpec(windows_hours=(2, 24), families=("habits",))
 
 
 def habits_of(log: EventLog, kind: str, entities: list[int], hours: list[float]) -> FeatureTable:
