@@ -257,6 +257,16 @@ def _group(entities: np.ndarray, columns: np.ndarray, entity_count: int, times: 
     return _Queries(offsets, rows, roles, times.take(rows))
 
 
+class _KnownOf(NamedTuple):
+    """Labels in CSR form by entity, ascending in when they may first be used: `times`; `visible` when their events
+    were, both µs."""
+
+    offsets: np.ndarray
+    times: np.ndarray
+    positive: np.ndarray
+    visible: np.ndarray
+
+
 @dataclass(frozen=True)
 class _Labels:
     """The labels that may ever be used, ascending by when: `events` (labels,), `times` int64 µs, `positive` int8.
@@ -286,18 +296,15 @@ class _Labels:
         frauds = np.concatenate([[0], np.cumsum(self.positive, dtype=np.int64)])[count]
         return np.where(count > 0, frauds / np.maximum(count, 1), np.nan)
 
-    def timeline(
-        self, log: EventLog, columns: np.ndarray, entity_count: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """The labels by entity: offsets, times, positive, when their events were visible. An event with an entity in
-        two roles counts once."""
+    def timeline(self, log: EventLog, columns: np.ndarray, entity_count: int) -> _KnownOf:
+        """The labels by entity. An event with an entity in two roles counts once."""
         entities = log.entities[self.events][:, columns]
         for place in range(1, len(columns)):
             again = (entities[:, :place] == entities[:, place : place + 1]).any(axis=1)
             entities[again, place] = MISSING
         every, as_they_stand = np.arange(len(columns)), np.empty(0, np.int32)
         offsets, places, *_ = incidences(entities, as_they_stand, every, entity_count)
-        return offsets, self.times[places], self.positive[places], log.visible_time[self.events[places]]
+        return _KnownOf(offsets, self.times[places], self.positive[places], log.visible_time[self.events[places]])
 
 
 def _answer(
@@ -320,13 +327,14 @@ def _answer(
     )  # fmt: skip
     at = base + len(plan.keep)
     if "labels" in spec.families or "streaks" in spec.families:
-        *matured, visible = labels.timeline(log, plan.columns, len(log.entity_ids[plan.entity_type]))
+        known = labels.timeline(log, plan.columns, len(log.entity_ids[plan.entity_type]))
+        matured = known.offsets, known.times, known.positive
         if "labels" in spec.families:
             prior, windows = labels.prior(row_times), _lengths(spec.label_windows_hours)
             tally_labels(*matured, *queries, prior, windows, spec.prior_weight, at, out)
             at = at + 2 * len(windows)
         if "streaks" in spec.families:
-            tally_streaks(*matured, visible, *queries, at, out)
+            tally_streaks(*matured, known.visible, *queries, at, out)
             at = at + 2
     if plan.of_events and "usual" in spec.families:
         tally_usual(line.offsets, line.events, visible_times, *queries, query_amount, log.amount, at, out)
