@@ -125,7 +125,7 @@ class Communities(Finder):
         paid = payees(ground)
         if not len(paid.event):
             return ground.ties
-        return tie(ground.window, _joined(ground.uses, paid), ground.suspicion.event)
+        return tie(ground.window, _joined(ground.uses, paid), ground.suspicion.grouping)
 
     def _burst_pairs(self, ground: Ground) -> Pairs:
         """Bursts at what doesn't link by itself (merchants), as far as both accounts are suspicious."""

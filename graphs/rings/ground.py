@@ -55,7 +55,7 @@ class Ground:
         actors = acting(window, parties)
         uses = uses_of(window, parties, actors)
         suspicion = suspect(window, actors, scores, parties.actor)
-        ties = tie(window, uses, suspicion.event)
+        ties = tie(window, uses, suspicion.grouping)
         told = Hints.of(hints, window.log, parties)
         hubs = register(parties, degrees(ties, int(parties.offsets[-1])), hub_cap, hub_caps, told.silent)
         return cls(window, parties, actors, uses, ties, flows_of(window, parties), hubs, suspicion, told)

@@ -26,7 +26,7 @@ def regular_pairs(ground: Ground, linking: np.ndarray, *, weight: float, gap_day
     `linking` (identifiers,) bool. Where more than the hub cap are regulars nobody is linked, and without scores or
     known fraud there are none.
     """
-    uses, score = ground.uses, ground.suspicion.event
+    uses, score = ground.uses, ground.suspicion.grouping
     bad = (score[uses.event] >= _BAD) & ~linking[uses.identifier] & ground.suspicion.scored
     ties = tie(ground.window, Uses(uses.event[bad], uses.actor[bad], uses.identifier[bad]), score)
     ties = ties.where(ties.events >= _OFTEN)

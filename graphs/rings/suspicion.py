@@ -49,9 +49,14 @@ NO_SCORES = ScoreTable("none")
 @dataclass(frozen=True)
 class Suspicion:
     """`event` (n,) in [0, 1] by event of the window, `actor` (actors,) in [0, 1] by code; `scored`: whether any score
-    or known label stands behind them (else all are PRIOR)."""
+    or known label stands behind them (else all are PRIOR).
+
+    `grouping` (n,) is `event` as far as it counts when groups are formed: of an account with a score of its own, only
+    what is known of its events. That score has weighed them already; the worst of many guesses is mostly error.
+    """
 
     event: np.ndarray
+    grouping: np.ndarray
     actor: np.ndarray
     scored: bool
 
@@ -95,14 +100,17 @@ def suspect(window: Window, actors: np.ndarray, scores: ScoreTable, actor: str) 
     of the receiver, too. `actors` (n,): who acted in each event.
     """
     count = len(window.log.entity_ids[actor])
-    event = _event_scores(window, scores)
     own = _actor_scores(window.log, scores, actor)
-    event = np.where(window.label == 1, 1.0, np.where(window.label == 0, _CLEARED * event, event))
+    said = _event_scores(window, scores)
+    event, grouping = (
+        np.where(window.label == 1, 1.0, np.where(window.label == 0, _CLEARED * each, each))
+        for each in (said, np.where(np.append(~np.isnan(own), False)[actors], PRIOR, said))
+    )
     involved = [actors, *_receivers(window, actor)]
-    worst = _mean_of_two_worst(np.concatenate(involved), np.tile(event, len(involved)), count)
+    worst = _mean_of_two_worst(np.concatenate(involved), np.tile(grouping, len(involved)), count)
     known_fraud = bool((window.label == 1).any())
     scored = scores.events is not None or scores.actors is not None or known_fraud
-    return Suspicion(event, np.maximum(np.where(np.isnan(own), PRIOR, plausible(own)), worst), scored)
+    return Suspicion(event, grouping, np.maximum(np.where(np.isnan(own), PRIOR, plausible(own)), worst), scored)
 
 
 def plausible(score: np.ndarray) -> np.ndarray:

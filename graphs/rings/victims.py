@@ -38,7 +38,7 @@ def flow_suspicion(ground: Ground) -> np.ndarray:
     shared = (ground.hubs.degree[uses.identifier] >= 3) & ~ground.hubs.hub[uses.identifier]
     strange = np.zeros(len(ground.window.events), bool)
     strange[uses.event[fresh & brief & shared]] = True
-    score = ground.suspicion.event[ground.flows.event]
+    score = ground.suspicion.grouping[ground.flows.event]
     return np.maximum(score, np.where(strange[ground.flows.event], _STRANGE, 0.0))
 
 

@@ -94,6 +94,16 @@ def test_an_account_is_as_bad_as_its_two_worst_events(lay):
     assert suspicion.scored and suspicion.actor.tolist() == [pytest.approx(0.7)]
 
 
+def test_events_of_an_account_with_a_score_of_its_own_form_no_groups_by_theirs(lay):
+    rows = [payment(1, "a", 50), payment(2, "b", 50), payment(3, "a", 50, label=1, label_known=60 * DAY)]
+    events = pa.table({"event_type": ["payment"] * 3, "event_id": ["e1", "e2", "e3"], "score": [0.9, 0.8, 0.1]})
+    actors = pa.table({"id": ["a"], "score": [0.01]})
+    suspicion = lay(rows, ScoreTable("mine", events=events, actors=actors)).suspicion
+    assert suspicion.event.tolist() == [0.9, 0.8, 1.0]
+    assert suspicion.grouping.tolist() == [PRIOR, 0.8, 1.0]
+    assert suspicion.actor.tolist() == [pytest.approx((1 + PRIOR) / 2), pytest.approx((0.8 + PRIOR) / 2)]
+
+
 def test_a_clean_label_takes_most_of_a_score_away(lay):
     table = pa.table({"event_type": ["payment"], "event_id": ["e1"], "score": [0.9]})
     ground = lay([payment(1, "a", 50, label=0, label_known=60 * DAY)], ScoreTable("mine", events=table))
