@@ -86,7 +86,9 @@ def drawn_embedder(log: EventLog) -> Embedder:
     columns, model = event_columns(log), SageSpec()
     space = FeatureSpace.fit(columns, np.arange(1000))
     graph = TemporalGraph.build(log)
-    bundle = Bundle(model, BehaviourSpec(), log.roles, log.event_types, {EVENTS: space}, {}, [], {}, {}, "drawn")
+    bundle = Bundle(
+        model, BehaviourSpec(), log.roles, log.event_types, log.event_types, {EVENTS: space}, {}, [], {}, {}, "drawn"
+    )
     inputs = NetworkInputs.of(graph, space, columns, k=model.k)
     cache = Cache(0, model.width, 0)
     cache.levels = [torch.randn(len(log), model.width, generator=torch.Generator().manual_seed(0))]

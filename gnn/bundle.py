@@ -35,7 +35,7 @@ from graphs.folders import whole_folder
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 EVENTS = "events"
 """Name of the event task among spaces and calibrators; node tasks go by their entity type."""
 
@@ -49,13 +49,15 @@ class Bundle:
     """A trained model with all it needs to know of the data it was trained on.
 
     `members` are networks of one architecture whose logits are averaged; `spaces` and `calibrators` go by task:
-    EVENTS or an entity type. `data` is the resolved data mapping, so that scoring reads tables the same way.
+    EVENTS or an entity type. `taught` are the event types that labels were fitted on: of other events, logins say, the
+    event head knows nothing. `data` is the resolved data mapping, so that scoring reads tables the same way.
     """
 
     model: SageSpec
     behaviour: BehaviourSpec
     roles: tuple[Role, ...]
     event_types: tuple[str, ...]
+    taught: tuple[str, ...]
     spaces: Mapping[str, FeatureSpace]
     calibrators: Mapping[str, Calibrator]
     members: Sequence[TemporalSage]
@@ -117,6 +119,7 @@ class Bundle:
             "behaviour": asdict(self.behaviour),
             "roles": [asdict(role) for role in self.roles],
             "event_types": list(self.event_types),
+            "taught": list(self.taught),
             "members": len(self.members),
             "columns": {
                 task: {"numeric": list(space.names), "text": list(space.vocabularies)}
@@ -163,6 +166,7 @@ class Bundle:
             BehaviourSpec(**behaviour),
             tuple(Role(**role) for role in described["roles"]),
             tuple(described["event_types"]),
+            tuple(described["taught"]),
             spaces,
             {task: Calibrator.from_dict(stored) for task, stored in described["calibrators"].items()},
             [],

@@ -112,8 +112,8 @@ def train(
     version = "reference, no bundle"
     if isinstance(model, SageSpec):
         version = Bundle(
-        model, features, events.roles, events.event_types, networks.spaces, calibrators, networks.members,
-        dict(data), facts,
+        model, features, events.roles, events.event_types, bench.taught, networks.spaces, calibrators,
+        networks.members, dict(data), facts,
     ).save(folder / "bundle").version  # fmt: skip
     save_log(events, folder / "history")
     specs = {"task": task, "split": split, "features": features, "model": model, "trainer": trainer}

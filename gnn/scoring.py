@@ -48,22 +48,27 @@ def score_tables(
 ) -> ScoredTables:
     """Score the events of `ingested` in [start, stop), and entities as of an instant (default: after the last event).
 
-    Each score depends on what lies strictly before its own instant, so other rows of the file cannot change it.
+    Each score depends on what lies strictly before its own instant, so other rows of the file cannot change it. Events
+    of a type that the model learnt no label of, logins say, have no score: they are counted and left out.
     """
     graph, asked = with_history(ingested.log, history)
     check_fits(bundle, graph.log)
+    if not (bundle.taught or entity_types):
+        raise ConfigError(f"entities: the model scores no events; ask it about {', '.join(bundle.node_types)}")
     columns, _ = graph_columns(graph, bundle.behaviour)
     time = graph.log.event_time
     if start is not None:
         asked &= time >= instant(start)
     if stop is not None:
         asked &= time < instant(stop)
-    rows = np.flatnonzero(asked)
+    taught = np.isin(graph.log.event_type, [graph.log.event_types.index(name) for name in bundle.taught])
+    untaught = np.bincount(graph.log.event_type[asked & ~taught], minlength=len(graph.log.event_types))
+    rows = np.flatnonzero(asked & taught)
     inputs = NetworkInputs.of(graph, bundle.spaces[EVENTS], columns, k=bundle.model.k, edges=bundle.model.edges)
     caches = [embed_all(member, inputs) for member in bundle.members]
     tables: dict[str, pa.Table] = {}
     summary: dict[str, Any] = {"model_version": bundle.version}
-    if len(rows) or not entity_types:
+    if bundle.taught and (len(rows) or not entity_types):
         at = torch.from_numpy(rows)
         with torch.no_grad():
             logits = np.mean(
@@ -74,6 +79,11 @@ def score_tables(
                 axis=0,
             )
         tables["events"], summary["events"] = _event_table(bundle, graph, columns, rows, logits)
+        not_scored = {graph.log.event_types[code]: int(untaught[code]) for code in np.flatnonzero(untaught)}
+        if not_scored:
+            summary["events"]["not_scored"] = not_scored
+            told = ", ".join(f"{count:,} {name}" for name, count in not_scored.items())
+            log.info("without a score, since the model learnt no label of their type: %s", told)
     moment = instant(as_of) if as_of else int(time[-1]) + 1
     for entity_type in entity_types:
         if entity_type not in bundle.node_types:

@@ -133,6 +133,13 @@ class Workbench:
         """(events,) float32: 1 for fraud, 0 for anything else; only rows of a split part mean something."""
         return (self.log.label == 1).astype(np.float32)
 
+    @property
+    def taught(self) -> tuple[str, ...]:
+        """Types of the events that the judged networks are fitted on; none if no event is asked about."""
+        if not self.events:
+            return ()
+        return tuple(self.log.event_types[code] for code in np.unique(self.log.event_type[self.split.refit]))
+
     def labels(self, task: str, phase: Phase) -> np.ndarray:
         """Labels (rows,) int8 of the judged rows of a task."""
         if task == EVENTS:

@@ -28,7 +28,16 @@ def bundle(random_log: Callable[..., EventLog]) -> Bundle:
     calibrator = fit_calibrator(np.linspace(-2, 2, 80), np.arange(80) % 2)
     behaviour = BehaviourSpec(windows_hours=(24,))
     return Bundle(
-        model, behaviour, log.roles, log.event_types, {EVENTS: space}, {EVENTS: calibrator}, networks, {"x": 1}, {}
+        model,
+        behaviour,
+        log.roles,
+        log.event_types,
+        log.event_types,
+        {EVENTS: space},
+        {EVENTS: calibrator},
+        networks,
+        {"x": 1},
+        {},
     )
 
 

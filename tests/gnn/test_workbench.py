@@ -59,3 +59,26 @@ def test_what_chooses_the_epoch_lies_behind_what_is_fitted(laid_out: Workbench) 
 def test_the_answer_of_an_entity_table_needs_no_maturity(laid_out: Workbench) -> None:
     assert NodeTask("user", answer="entity").settled(laid_out.split) == laid_out.split.cut
     assert NodeTask("user", horizon_days=2.0).settled(laid_out.split) == laid_out.split.settled - 2 * DAY
+
+
+def test_only_events_with_a_label_are_taught(log_from_rows: Callable[..., EventLog]) -> None:
+    rows = [{"id": f"l{day}", "type": "login", "time": day * DAY, "user": "u"} for day in range(10)]
+    rows += [
+        {
+            "id": f"p{day}",
+            "type": "payment",
+            "time": day * DAY + 1,
+            "user": "u",
+            "label": day % 2,
+            "label_known": (day + 1) * DAY,
+        }
+        for day in range(10)
+    ]
+    log = log_from_rows(rows, roles=(Role("user", "user"),), event_types=("login", "payment"))
+    split = TimeSplit(test_share=0.3, valid_share=0.0).apply(log)
+    bench = Workbench.lay_out(log, split, BehaviourSpec(families=("counts",)))
+    assert bench.taught == ("payment",)
+    task = NodeTask("user", every_days=1, active_days=1)
+    assert (
+        Workbench.lay_out(log, split, BehaviourSpec(families=("counts",)), tasks=[task], ask_events=False).taught == ()
+    )

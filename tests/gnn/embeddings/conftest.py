@@ -37,7 +37,9 @@ def make_bundle(log: EventLog, seed: int = 0, version: str = "v1") -> Bundle:
     calibrator = fit_calibrator(np.linspace(-2, 2, 80), np.arange(80) % 2)
     calibrators = dict.fromkeys(spaces, calibrator)
     facts = {"fingerprint": "f"}
-    return Bundle(model, BEHAVIOUR, log.roles, log.event_types, spaces, calibrators, members, {}, facts, version)
+    return Bundle(
+        model, BEHAVIOUR, log.roles, log.event_types, log.event_types, spaces, calibrators, members, {}, facts, version
+    )
 
 
 @pytest.fixture(scope="session")
