@@ -2,9 +2,11 @@
 
 A network has learnt the labels of its training rows by heart, more or less; a model trained on its scores of those rows
 would trust them far too much (the stacking leak). So the known rows are cut in order of time, a network fitted on the
-labels before each cut speaks of the rows behind it, and the network of the run itself speaks of the test rows only
-(time-ordered cross-fitting, as in Chernozhukov et al. 2018, with folds in time). Vectors of the several networks are
-turned into the space of the last one.
+labels before each cut scores the rows behind it, and the network of the run itself scores the test rows only
+(time-ordered cross-fitting, as in Chernozhukov et al. 2018, with folds in time).
+
+Scores of several networks mean the same thing, their vectors do not. So all vectors, of known rows and of test rows,
+come from one network: the first, which learnt from the rows before all of them (docs/decisions/0010).
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,6 @@ import torch
 from gnn.blocks import Cache, embed_all
 from gnn.bundle import EVENTS
 from gnn.embed import weighted_mean
-from gnn.embedding_space import Alignment, align
 from gnn.encoders import FeatureSpace
 from gnn.temporal_sage import SageSpec, TemporalSage
 from gnn.trainer import TrainerSpec, fit
@@ -31,13 +31,11 @@ from graphs.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
-ANCHORS = 20_000
-
 
 @dataclass(frozen=True)
 class CrossFitSpec:
-    """The known rows in order of time: the first `first_share` of them are only learnt from, the others are spoken of
-    in `folds` parts, each by a network fitted on all rows before it."""
+    """The known rows in order of time: the first `first_share` of them are only learnt from, the others are scored in
+    `folds` parts, each by a network fitted on all rows before it."""
 
     folds: int = 3
     first_share: float = 0.4
@@ -73,8 +71,8 @@ class Spoken:
 class CrossFitted:
     """What was said of the known rows from `first` on (of all, in order of time), and of the test rows.
 
-    `fold` (rows,) says which network spoke of a known row, `tabular` are the trees' own columns of these rows as they
-    were seen then, `alignments` how each network was turned into the space of the last.
+    `fold` (rows,) says which network scored a known row, `tabular` are the trees' own columns of these rows as they
+    were seen then; the first member of `space` made all vectors.
     """
 
     first: int
@@ -82,7 +80,7 @@ class CrossFitted:
     fold: np.ndarray
     tabular: TreeRows
     test: Spoken
-    alignments: Sequence[Alignment]
+    space: Networks
 
 
 def cross_fit(
@@ -107,34 +105,30 @@ def cross_fit(
     cuts = spec.cuts(len(known))
     if len(np.unique(cuts)) < len(cuts):
         raise ConfigError(f"crossfit: {len(known)} known rows cannot be cut into {spec.folds} folds")
-    final_ready = _ready(bench, bench.judged, task, model, final, seed)
-    final_caches = _embedded(final, final_ready, task, test)
-    anchors = _anchors(bench, int(times[known[cuts[0]]]))
-    there = final_caches[0].levels[-1].numpy()[anchors]
-    parts, tabular, alignments = [], [], []
+    speaker = _Speaker(bench, task, model, seed)
+    space = None
+    logits, vectors, tabular = [], [], []
     for begin, end in itertools.pairwise(cuts.tolist()):
-        cut = int(times[known[begin]])
-        phase = _before(bench, task, behaviour, known[:begin], cut)
+        rows = known[begin:end]
+        phase = _before(bench, task, behaviour, known[:begin], int(times[known[begin]]))
         networks = _trained(bench, phase, model, trainer, seed=seed, epochs=epochs)
-        ready = _ready(bench, phase, task, model, networks, seed)
-        caches = _embedded(networks, ready, task, known[begin:end])
-        turned = align(caches[0].levels[-1].numpy()[anchors], there)
-        said = _spoken(networks, ready, caches, task, known[begin:end])
-        parts.append(Spoken(said.vectors @ turned.rotation, said.logits))
-        tabular.append(_tabular(bench, task, phase, known[begin:end]))
-        alignments.append(turned)
-        log.info("rows %d to %d of %d: residual of the space %.3f", begin, end, len(known), turned.residual)
+        space = space or networks
+        logits.append(speaker.logits(networks, phase, rows))
+        vectors.append(speaker.vectors(space, phase, rows))
+        tabular.append(_tabular(bench, task, phase, rows))
+        log.info("rows %d to %d of %d are spoken of", begin, end, len(known))
+    assert space is not None
     return CrossFitted(
         int(cuts[0]),
-        Spoken(np.concatenate([one.vectors for one in parts]), np.concatenate([one.logits for one in parts])),
+        Spoken(np.concatenate(vectors), np.concatenate(logits)),
         np.repeat(np.arange(spec.folds), np.diff(cuts)),
         replace(
             tabular[0],
             fit_x=np.concatenate([one.fit_x for one in tabular]),
             fit_y=np.concatenate([one.fit_y for one in tabular]),
         ),
-        _spoken(final, final_ready, final_caches, task, test),
-        alignments,
+        Spoken(speaker.vectors(space, bench.judged, test), speaker.logits(final, bench.judged, test)),
+        space,
     )
 
 
@@ -185,35 +179,45 @@ def _trained(
     return Networks(members, spaces)
 
 
-def _ready(bench: Workbench, phase: Phase, task: str, model: SageSpec, networks: Networks, seed: int) -> Ready:
-    kept = {} if task == EVENTS else {task: phase.nodes[task]}
-    return bench.ready(model, replace(phase, nodes=kept), networks.spaces, seed)
+@dataclass
+class _Speaker:
+    """Asks networks about rows of a task, events or questions by their positions, as a phase sees them."""
 
+    bench: Workbench
+    task: str
+    model: SageSpec
+    seed: int
 
-def _embedded(networks: Networks, ready: Ready, task: str, rows: np.ndarray) -> list[Cache]:
-    """Embeddings of all that is needed to speak of `rows`: of events up to the last of them."""
-    stop = int(rows[-1]) + 1 if task == EVENTS else len(ready.inputs)
-    return [embed_all(member, ready.inputs, stop=stop) for member in networks.members]
+    def logits(self, networks: Networks, phase: Phase, rows: np.ndarray) -> np.ndarray:
+        """Mean logits (rows,) of the members."""
+        ready, stop = self._ready(networks, phase), self._stop(rows)
+        return np.mean(
+            [self._logits(one, ready, embed_all(one, ready.inputs, stop=stop), rows) for one in networks.members],
+            axis=0,
+        )
 
+    def vectors(self, space: Networks, phase: Phase, rows: np.ndarray) -> np.ndarray:
+        """Vectors (rows, width) by the first member of `space`."""
+        ready = self._ready(space, phase)
+        last = embed_all(space.members[0], ready.inputs, stop=self._stop(rows)).levels[-1].numpy()
+        if self.task == EVENTS:
+            return last[rows]
+        vectors = np.zeros((len(rows), last.shape[1]), np.float32)
+        windows = np.ascontiguousarray(ready.nodes[0].inputs.windows[rows, 0])
+        weighted_mean(last, windows, ready.inputs.graph.log.visible_time, vectors)
+        return vectors
 
-def _spoken(networks: Networks, ready: Ready, caches: Sequence[Cache], task: str, rows: np.ndarray) -> Spoken:
-    """What networks say of events, or of questions, by their positions."""
-    last = caches[0].levels[-1].numpy()
-    pairs: list[tuple[Any, Cache]] = list(zip(networks.members, caches, strict=True))
-    with torch.no_grad():
-        if task == EVENTS:
-            at = torch.from_numpy(rows)
-            logits = [member.event_logits(cache.levels[0][at], cache.levels[-1][at]).numpy() for member, cache in pairs]
-            return Spoken(last[rows], np.mean(logits, axis=0))
-        inputs = ready.nodes[0].inputs
-        logits = [inputs.logits(member, cache, rows, start=len(ready.inputs)).numpy() for member, cache in pairs]
-    vectors = np.zeros((len(rows), last.shape[1]), np.float32)
-    windows = np.ascontiguousarray(inputs.windows[rows, 0])
-    weighted_mean(last, windows, ready.inputs.graph.log.visible_time, vectors)
-    return Spoken(vectors, np.mean(logits, axis=0))
+    def _logits(self, member: TemporalSage, ready: Ready, cache: Cache, rows: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            if self.task == EVENTS:
+                at = torch.from_numpy(rows)
+                return member.event_logits(cache.levels[0][at], cache.levels[-1][at]).numpy()
+            return ready.nodes[0].inputs.logits(member, cache, rows, start=len(ready.inputs)).numpy()
 
+    def _ready(self, networks: Networks, phase: Phase) -> Ready:
+        kept = {} if self.task == EVENTS else {self.task: phase.nodes[self.task]}
+        return self.bench.ready(self.model, replace(phase, nodes=kept), networks.spaces, self.seed)
 
-def _anchors(bench: Workbench, cut: int) -> np.ndarray:
-    """Events before every fold, which all networks see alike."""
-    before = int(np.searchsorted(bench.log.event_time, cut))
-    return np.unique(np.linspace(0, max(before - 1, 0), min(before, ANCHORS)).round().astype(np.int64))
+    def _stop(self, rows: np.ndarray) -> int:
+        """How many events must be embedded to speak of `rows`."""
+        return int(rows[-1]) + 1 if self.task == EVENTS else len(self.bench.log)

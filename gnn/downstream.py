@@ -21,6 +21,7 @@ import yaml
 
 from gnn.boosting import LEARNERS, Rows, Trees
 from gnn.bundle import EVENTS, Bundle
+from gnn.calibration import fit_calibrator
 from gnn.crossfit import CrossFitSpec, CrossFitted, Networks, Spoken, cross_fit
 from gnn.embedding_table import CLOCK, EMBEDDING, column_names
 from gnn.evaluation import Evaluation, EvaluationSpec, ScoredRows, evaluate, short, signed
@@ -169,18 +170,16 @@ def grouped_importance(trees: Trees, stacked: Stacked, variant: str, *, most: in
 
 @dataclass(frozen=True)
 class Part:
-    """Rows that one network spoke of: how many it had learnt from before, how many it spoke of, frauds among these, and
-    what was left over when it was turned into the space of the run's network (None: it is that one)."""
+    """Rows that one network scored: how many it had learnt from before, how many it scored, and frauds among these."""
 
     learnt: int
-    spoken: int
+    scored: int
     frauds: int
-    residual: float | None
 
 
 @dataclass(frozen=True)
 class Proof:
-    """The judgement of one task, what the judged trees rest on by group of columns, and which network spoke of which
+    """The judgement of one task, what the judged trees rest on by group of columns, and which network scored which
     rows, the test rows last."""
 
     judged: Evaluation
@@ -231,12 +230,12 @@ def prove(
 
 def _parts(said: CrossFitted, test_frauds: int) -> list[Part]:
     parts, learnt = [], said.first
-    for fold, turned in enumerate(said.alignments):
-        spoken = said.fold == fold
-        rows = int(spoken.sum())
-        parts.append(Part(learnt, rows, int(said.tabular.fit_y[spoken].sum()), turned.residual))
+    for fold in range(int(said.fold[-1]) + 1):
+        scored = said.fold == fold
+        rows = int(scored.sum())
+        parts.append(Part(learnt, rows, int(said.tabular.fit_y[scored].sum())))
         learnt += rows
-    return [*parts, Part(learnt, len(said.test.logits), test_frauds, None)]
+    return [*parts, Part(learnt, len(said.test.logits), test_frauds)]
 
 
 def verdict(judged: Evaluation, *, learner: str) -> tuple[str, str]:
@@ -284,8 +283,9 @@ def _times_and_amounts(bench: Workbench, task: str) -> tuple[np.ndarray, np.ndar
 def downstream(*, run: str, proof: DownstreamSpec, output: str, task: str | None = None) -> Path:
     """Prove on the data and split of a finished training run what its vectors add to boosted trees.
 
-    `task`: "events" or an entity type that the run was asked about (null: its first). Writes report.html, metrics.json
-    and vectors.parquet (test rows, and known rows by networks that never saw their labels) into `output`.
+    `task`: "events" or an entity type that the run was asked about (null: its first). Writes report.html, metrics.json,
+    vectors.parquet (test rows, and known rows by networks that never saw their labels) and the bundle whose space these
+    vectors are of into `output`.
     """
     source = Path(run)
     if not (source / "bundle" / "bundle.yaml").is_file():
@@ -321,15 +321,33 @@ def downstream(*, run: str, proof: DownstreamSpec, output: str, task: str | None
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder, found, bundle, chosen)
-    pq.write_table(stacked_table(bench, chosen, said, bundle.version), folder / "vectors.parquet")
+    space = _space_bundle(bundle, bench, chosen, said, trained["evaluation"]).save(folder / "bundle")
+    pq.write_table(stacked_table(bench, chosen, said, space.version), folder / "vectors.parquet")
     log.info("%s", found.judged.verdict)
     return folder
+
+
+def _space_bundle(run: Bundle, bench: Workbench, task: str, said: CrossFitted, evaluation: EvaluationSpec) -> Bundle:
+    """The networks of all vectors as a bundle of their own, calibrated on the rows that they scored: what serves the
+    trees tomorrow must lie in the space they were grown in."""
+    first = said.fold == 0
+    calibrator = fit_calibrator(
+        said.known.logits[first], said.tabular.fit_y[first].astype(np.int8), method=evaluation.calibration
+    )
+    return replace(
+        run,
+        taught=bench.taught if task == EVENTS else (),
+        spaces=said.space.spaces,
+        calibrators={task: calibrator},
+        members=said.space.members,
+    )
 
 
 def stacked_table(bench: Workbench, task: str, said: CrossFitted, version: str) -> pa.Table:
     """What networks said of known and test rows, ready to be joined by key to somebody's own columns.
 
-    `part` is "known" or "test", `fold` which network spoke (null: that of the run), `logit` its score.
+    `part` is "known" or "test", `fold` which network scored the row (null: that of the run), `logit` its score; the
+    vectors are all of the space `version`.
     """
     events = bench.log
     if task == EVENTS:

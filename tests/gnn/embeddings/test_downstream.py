@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from gnn.bundle import EVENTS
+from gnn.bundle import EVENTS, Bundle
 from gnn.crossfit import CrossFitSpec, CrossFitted, Networks, cross_fit
 from gnn.downstream import (
     VARIANTS,
@@ -25,6 +25,7 @@ from gnn.downstream import (
     stacked_table,
     verdict,
 )
+from gnn.embed import Embedder
 from gnn.evaluation import EvaluationSpec, ScoredRows, evaluate
 from gnn.node_task import NodeTask
 from gnn.splits import TimeSplit
@@ -35,6 +36,7 @@ from graphs.behaviour import BehaviourSpec
 from graphs.config import run
 from graphs.errors import ConfigError
 from graphs.events import EventLog
+from graphs.store import load_log
 
 BEHAVIOUR = BehaviourSpec(windows_hours=(24,), label_windows_hours=(24,))
 MODEL, TRAINER = SageSpec(width=8, layers=1, k=3, node_k=4), TrainerSpec(epochs=2, block=64)
@@ -54,10 +56,10 @@ def bench_of(log: EventLog, *, labels_stop: bool = False) -> Workbench:
     return Workbench.lay_out(log, split.apply(log), BEHAVIOUR)
 
 
-def fitted(bench: Workbench, final: Workbench | None = None) -> CrossFitted:
+def fitted(bench: Workbench, final: Workbench | None = None, folds: CrossFitSpec = FOLDS) -> CrossFitted:
     networks = (final or bench).train_networks(MODEL, TRAINER, seed=0)
     last = Networks(networks.members, networks.spaces)
-    return cross_fit(bench, EVENTS, last, MODEL, TRAINER, BEHAVIOUR, FOLDS, seed=0, epochs=2)
+    return cross_fit(bench, EVENTS, last, MODEL, TRAINER, BEHAVIOUR, folds, seed=0, epochs=2)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +98,14 @@ def test_what_is_said_of_a_row_does_not_change_with_its_label(
     label = log.label.copy()
     label[last] = 1 - label[last]
     flipped = bench_of(replace(log, label=label))
-    assert (fitted(flipped, final=bench).known.logits == said.known.logits).all()
+    again = fitted(flipped, final=bench)
+    assert (again.known.logits == said.known.logits).all() and (again.known.vectors == said.known.vectors).all()
+
+
+def test_all_vectors_are_of_the_first_network(bench: Workbench, said: CrossFitted) -> None:
+    one_fold = fitted(bench, folds=CrossFitSpec(folds=1, first_share=FOLDS.first_share))
+    assert (one_fold.known.vectors == said.known.vectors).all() and (one_fold.test.vectors == said.test.vectors).all()
+    assert (one_fold.known.logits != said.known.logits).any()
 
 
 def test_the_network_of_the_run_speaks_of_the_test_rows(bench: Workbench, said: CrossFitted) -> None:
@@ -247,5 +256,11 @@ def test_the_verb_leaves_a_report_and_the_vectors(tmp_path: Path) -> None:
         VARIANTS["embeddings"]
     )
     assert rows["fold"].null_count == rows["part"].to_pylist().count("test")
+    # Tomorrow's rows get their vectors from that bundle, and the same ones.
+    embedder = Embedder.of(Bundle.load(output / "bundle"), load_log(tmp_path / "run" / "history"))
+    (served,) = embedder.event_batches(np.arange(len(embedder.graph.log)), embedder.provenance(0))
+    vector_of = dict(zip(served["event_id"].to_pylist(), served["embedding"].to_pylist(), strict=True))
+    assert rows["embedding"].to_pylist() == [vector_of[key] for key in rows["event_id"].to_pylist()]
+    assert set(rows["space_version"].to_pylist()) == {embedder.space_version}
     page = (output / "report.html").read_text()
     assert "What the trees rest on" in page and "Known rows, part 3" in page
