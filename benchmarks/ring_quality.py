@@ -90,7 +90,8 @@ class World:
 
     @cached_property
     def model_scores(self) -> ScoreTable:
-        """Scores of a model trained on the early weeks: of events as of their own time, of users as of the end."""
+        """Scores of a model trained on the early weeks: of events as of their own time, of users as of the end, with
+        labels as they had become known by then."""
         run, scored = (
             self.folder.with_name(f"{self.folder.name}_model"),
             self.folder.with_name(f"{self.folder.name}_scores"),
@@ -98,7 +99,7 @@ class World:
         data = ["data=world", f"data.root={self.folder}"]
         if not (run / "bundle").is_dir():
             _verb(
-                "train", *data, "experiment=world", f"split.test_from={TRAINED_UNTIL}",
+                "train", *data, "experiment=world", f"split.test_from={TRAINED_UNTIL}", "split.labels_stop=false",
                 "comparison.lightgbm=false", "comparison.controls=false", f"output={run}",
             )  # fmt: skip
         if not scored.is_dir():
