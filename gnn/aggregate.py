@@ -1,9 +1,9 @@
 """Mean and max of relu(m[p] + e·W) over a window, fused: the inner loop of the model, without the big tensor.
 
 Written out in PyTorch the messages are a tensor (events, roles, k, width), gigabytes that live for a microsecond
-each. On the CPU this kernel walks every window once and keeps of each message only which parts of it were above
-zero, which is all that the way back needs; elsewhere `aggregate_reference` does the same with ordinary tensor
-operations, and a test holds the two together.
+each. On the CPU this kernel walks every window once, sixteen numbers at a time, and keeps of each message only which
+of them were above zero, which is all that the way back needs; elsewhere `aggregate_reference` does the same with
+ordinary tensor operations, and a test holds the two together.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numba
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-_FASTMATH = {"contract", "nsz", "arcp"}
-"""Leave to fuse and to divide by multiplying; not to reorder, so the same input gives the same bits."""
+from gnn.lanes import WIDTH, add, choose, equal, greater, load, multiply, multiply_add, spread, store
 
 
 def aggregate(projected: Tensor, index: Tensor, edges: Tensor, weight: Tensor) -> Tensor:
@@ -28,9 +28,14 @@ def aggregate(projected: Tensor, index: Tensor, edges: Tensor, weight: Tensor) -
     (n, slots, k, columns), 0 where nothing is there; `weight` (slots, columns, width). Returns mean and behind it max,
     (n, slots, 2·width), 0 where a window is empty.
     """
-    if projected.device.type == "cpu" and projected.dtype == torch.float32:
+    if projected.device.type != "cpu" or projected.dtype != torch.float32:
+        return aggregate_reference(projected, index, edges, weight)
+    width = weight.shape[2]
+    missing = -width % WIDTH
+    if not missing:
         return _Fused.apply(projected, index, edges, weight)
-    return aggregate_reference(projected, index, edges, weight)
+    padded = _Fused.apply(functional.pad(projected, (0, missing)), index, edges, functional.pad(weight, (0, missing)))
+    return padded.unflatten(2, (2, width + missing))[..., :width].flatten(2)
 
 
 def aggregate_reference(projected: Tensor, index: Tensor, edges: Tensor, weight: Tensor) -> Tensor:
@@ -47,95 +52,89 @@ class _Fused(torch.autograd.Function):
     def forward(ctx: Any, projected: Tensor, index: Tensor, edges: Tensor, weight: Tensor) -> Tensor:
         n, slots, k = index.shape
         columns, width = weight.shape[1:]
-        # Torch aligns its memory for vector instructions, numpy does not.
         out = torch.empty(n, slots, 2 * width)
-        positive = torch.empty(n, slots, k, width, dtype=torch.bool).numpy()
-        winner = torch.empty(n, slots, width, dtype=torch.int8).numpy()
-        arrays = [tensor.detach().contiguous().numpy() for tensor in (projected, index, edges, weight.flatten(1))]
+        above = np.empty(n * slots * k * width // WIDTH, np.uint16)
+        winner = np.empty(n * slots * width, np.float32)
+        arrays = [tensor.detach().contiguous().view(-1).numpy() for tensor in (projected, index, edges, weight)]
         forward, ctx.kernel = _kernels(slots, k, columns, width)
-        forward(*arrays, out.numpy(), positive, winner)
-        ctx.windows, ctx.marks, ctx.shapes = arrays[1:3], (positive, winner), (projected.shape, weight.shape)
+        forward(*arrays, out.view(-1).numpy(), above, winner)
+        ctx.windows, ctx.marks, ctx.shapes = arrays[1:3], (above, winner), (projected.shape, weight.shape)
         return out
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, Tensor]:
         d_projected, d_weight = (torch.zeros(shape) for shape in ctx.shapes)
-        ctx.kernel(*ctx.windows, *ctx.marks, gradient.contiguous().numpy(), d_projected.numpy(), d_weight.numpy())
+        d_out = gradient.contiguous().view(-1).numpy()
+        ctx.kernel(*ctx.windows, *ctx.marks, d_out, d_projected.view(-1).numpy(), d_weight.view(-1).numpy())
         return d_projected, None, None, d_weight
 
 
 @cache
 def _kernels(slots: int, k: int, columns: int, width: int) -> tuple[Callable[..., None], Callable[..., None]]:
-    """Forward and backward compiled for these very sizes: short loops unroll, the one over the width becomes vector
-    instructions, and sums stay in registers."""
-    zero, one = np.float32(0), np.float32(1)
+    """Forward and backward compiled for these very sizes, so that the short loops unroll. All arrays are flat."""
+    parts = width // WIDTH
+    one = np.float32(1)
 
-    @numba.njit(cache=True, nogil=True, fastmath=_FASTMATH)
-    def forward(projected, index, edges, weight, out, positive, winner):
-        total = np.empty(width, np.float32)
-        best = np.empty(width, np.float32)
-        which = np.empty(width, np.int8)
-        for i in range(len(index)):
-            for s in range(slots):
-                w = weight[s]
-                total[:] = zero
-                best[:] = zero
-                which[:] = -1
+    @numba.njit(cache=True, nogil=True)
+    def forward(projected, index, edges, weight, out, above, winner):
+        zero = spread(np.float32(0))
+        for window in range(len(index) // k):
+            for part in range(parts):
+                lane = part * WIDTH
+                here = window % slots * columns * width + lane
+                total = best = zero
+                which = spread(np.float32(-1))
                 count = 0
                 for j in range(k):
-                    p = index[i, s, j]
+                    message = window * k + j
+                    p = index[message]
                     if p < 0:
                         continue
                     count += 1
-                    source, e, above = projected[p], edges[i, s, j], positive[i, s, j]
-                    for h in range(width):
-                        message = source[h]
-                        for c in range(columns):
-                            message += e[c] * w[c * width + h]
-                        message = max(message, zero)
-                        above[h] = message > zero
-                        total[h] += message
-                        which[h] = np.int8(j) if message > best[h] else which[h]
-                        best[h] = max(message, best[h])
-                scale = one / np.float32(max(count, 1))
-                mean, top = out[i, s, :width], out[i, s, width:]
-                for h in range(width):
-                    mean[h] = total[h] * scale
-                    top[h] = best[h]
-                    winner[i, s, h] = which[h]
+                    said = load(projected, p * width + lane)
+                    for c in range(columns):
+                        edge = spread(edges[message * columns + c])
+                        said = multiply_add(edge, load(weight, here + c * width), said)
+                    marks = greater(said, zero)
+                    above[message * parts + part] = marks
+                    said = choose(marks, said, zero)
+                    total = add(total, said)
+                    better = greater(said, best)
+                    best = choose(better, said, best)
+                    which = choose(better, spread(np.float32(j)), which)
+                at = window * 2 * width + lane
+                store(out, at, multiply(total, spread(one / np.float32(max(count, 1)))))
+                store(out, at + width, best)
+                store(winner, window * width + lane, which)
 
-    @numba.njit(cache=True, nogil=True, fastmath=_FASTMATH)
-    def backward(index, edges, positive, winner, d_out, d_projected, d_weight):
-        d_messages = np.empty((k, width), np.float32)
-        column = np.empty(k, np.float32)
-        for i in range(len(index)):
-            for s in range(slots):
-                count = 0
+    @numba.njit(cache=True, nogil=True)
+    def backward(index, edges, above, winner, d_out, d_projected, d_weight):
+        zero = spread(np.float32(0))
+        for window in range(len(index) // k):
+            count = 0
+            for j in range(k):
+                count += index[window * k + j] >= 0
+            if count == 0:
+                continue
+            for part in range(parts):
+                lane = part * WIDTH
+                here = window % slots * columns * width + lane
+                at = window * 2 * width + lane
+                of_mean = multiply(load(d_out, at), spread(one / np.float32(count)))
+                of_both = add(load(d_out, at + width), of_mean)
+                won = load(winner, window * width + lane)
                 for j in range(k):
-                    count += index[i, s, j] >= 0
-                if count == 0:
-                    continue
-                scale = one / np.float32(count)
-                mean, top, won = d_out[i, s, :width], d_out[i, s, width:], winner[i, s]
-                for j in range(k):
-                    p, d_message = index[i, s, j], d_messages[j]
+                    message = window * k + j
+                    p = index[message]
                     if p < 0:
-                        d_message[:] = zero
                         continue
-                    d_source, above = d_projected[p], positive[i, s, j]
-                    for h in range(width):
-                        share = mean[h] * scale + (top[h] if won[h] == j else zero)
-                        share = share if above[h] else zero
-                        d_message[h] = share
-                        d_source[h] += share
-                for c in range(columns):
-                    d_w = d_weight[s, c]
-                    for j in range(k):
-                        column[j] = edges[i, s, j, c]
-                    for h in range(width):
-                        gradient = d_w[h]
-                        for j in range(k):
-                            gradient += column[j] * d_messages[j, h]
-                        d_w[h] = gradient
+                    share = choose(equal(won, spread(np.float32(j))), of_both, of_mean)
+                    share = choose(above[message * parts + part], share, zero)
+                    source = p * width + lane
+                    store(d_projected, source, add(load(d_projected, source), share))
+                    for c in range(columns):
+                        edge = spread(edges[message * columns + c])
+                        cell = here + c * width
+                        store(d_weight, cell, multiply_add(edge, share, load(d_weight, cell)))
 
     return forward, backward

@@ -139,7 +139,8 @@ class Cache:
     """h^(0) … h^(L) of every event, as last computed: the network's memory between blocks."""
 
     def __init__(self, events: int, width: int, layers: int) -> None:
-        self.levels = [torch.zeros(events, width) for _ in range(layers + 1)]
+        # numpy asks for pages that are zero already, and gets them as they are written.
+        self.levels = [torch.from_numpy(np.zeros((events, width), np.float32)) for _ in range(layers + 1)]
 
 
 def forward_block(model: TemporalSage, inputs: NetworkInputs, block: Block, cache: Cache) -> tuple[Tensor, Tensor]:

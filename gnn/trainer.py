@@ -155,7 +155,7 @@ class _Run:
         self.events, self.nodes, self.fixed_epochs = events, nodes, epochs
         self.spans = self._spans()
         self.positions = [self._positions(node) for node in nodes]
-        self.optimiser = torch.optim.AdamW(model.parameters(), lr=spec.lr, weight_decay=spec.weight_decay)
+        self.optimiser = torch.optim.AdamW(model.parameters(), lr=spec.lr, weight_decay=spec.weight_decay, fused=True)
         self.steps = max(1, len(self.spans) * spec.epochs)
         self.step = 0
         self.history: list[EpochRecord] = []
