@@ -187,6 +187,8 @@ class _Speaker:
     task: str
     model: SageSpec
     seed: int
+    _judged_vectors: np.ndarray | None = None
+    """Vectors of all events as the judged phase sees them, for the parts that see no other labels than it."""
 
     def logits(self, networks: Networks, phase: Phase, rows: np.ndarray) -> np.ndarray:
         """Mean logits (rows,) of the members."""
@@ -199,13 +201,22 @@ class _Speaker:
     def vectors(self, space: Networks, phase: Phase, rows: np.ndarray) -> np.ndarray:
         """Vectors (rows, width) by the first member of `space`."""
         ready = self._ready(space, phase)
-        last = embed_all(space.members[0], ready.inputs, stop=self._stop(rows)).levels[-1].numpy()
+        last = self._event_vectors(space, phase, ready, rows)
         if self.task == EVENTS:
             return last[rows]
         vectors = np.zeros((len(rows), last.shape[1]), np.float32)
         windows = np.ascontiguousarray(ready.nodes[0].inputs.windows[rows, 0])
         weighted_mean(last, windows, ready.inputs.graph.log.visible_time, vectors)
         return vectors
+
+    def _event_vectors(self, space: Networks, phase: Phase, ready: Ready, rows: np.ndarray) -> np.ndarray:
+        """Vectors (events, width) of all events that are needed to speak of `rows`."""
+        if phase.graph is not self.bench.judged.graph:
+            return embed_all(space.members[0], ready.inputs, stop=self._stop(rows)).levels[-1].numpy()
+        if self._judged_vectors is None:
+            stop = self._stop(_rows(self.bench, self.task)[1])
+            self._judged_vectors = embed_all(space.members[0], ready.inputs, stop=stop).levels[-1].numpy()
+        return self._judged_vectors
 
     def _logits(self, member: TemporalSage, ready: Ready, cache: Cache, rows: np.ndarray) -> np.ndarray:
         with torch.no_grad():
