@@ -12,6 +12,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--folds", type=int, help="only the first so many folds (fdh has four)")
+    parser.add_argument("--members", type=int, help="members of every network (default: the experiment's)")
     parser.add_argument("--world", help="folder of the generated world (default: data/world)")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
@@ -51,6 +53,9 @@ def main() -> None:
             if protocol.dataset == "world" and arguments.world:
                 overrides = [f"experiment={protocol.experiment}", f"data.root={arguments.world}"]
                 protocol.__dict__["specs"] = check_config(compose("train", overrides)).keywords
+            if arguments.members:
+                trainer = replace(protocol.specs["trainer"], members=arguments.members)
+                protocol.__dict__["specs"] = {**protocol.specs, "trainer": trainer}
             seeds = [int(seed) for seed in arguments.seeds.split(",")]
             for rows in _rows(protocol, seeds, folds=arguments.folds):
                 merge_rows(RESULTS / "downstream.json", rows, KEY)
@@ -84,6 +89,7 @@ def _rows(protocol: Protocol, seeds: list[int], *, folds: int | None = None) -> 
                 **{name: round(float(np.mean(values)), 4) for name, values in metrics.items()},
                 "seeds": seeds[:count],
                 "folds": number,
+                "members": protocol.specs["trainer"].members,
                 "std": {name: round(float(np.std(values)), 4) for name, values in metrics.items()},
                 "seconds_a_seed": round((time.perf_counter() - began) / count, 1),
             }

@@ -107,17 +107,23 @@ class Stacked:
     def rows(self, variant: str) -> tuple[Rows, np.ndarray]:
         """The rows that a variant is grown on, and the columns of the test rows.
 
-        Without vectors and scores all known rows; with them only those that have some. Rows all networks learnt from
-        could be kept with missing values, but they were seen under fresher labels, and trees notice.
+        Rows that all networks learnt from have no vector and no score; they are kept with missing values where they
+        were seen as all others were. Where labels stop they were seen under fresher ones, which trees notice: there
+        they are left out (docs/decisions/0007).
         """
         table = self._table(variant)
         wanted = [group for group in VARIANTS[variant] if group in ("embedding", "score")]
         if not wanted:
             return Rows(table.fit_x, table.fit_y), table.judge_x
-        known, test = ([_columns(said, group) for group in wanted] for said in (self.said.known, self.said.test))
+        known, test = (
+            np.hstack([_columns(said, group) for group in wanted]) for said in (self.said.known, self.said.test)
+        )
         seen_then = self.said.tabular
-        own = seen_then.fit_x[:, [seen_then.names.index(name) for name in table.names]]
-        return Rows(np.hstack([own, *known]), seen_then.fit_y), np.hstack([table.judge_x, *test])
+        own, label = seen_then.fit_x[:, [seen_then.names.index(name) for name in table.names]], seen_then.fit_y
+        if self.said.alike:
+            own, label = table.fit_x, table.fit_y
+            known = np.vstack([np.full((self.said.first, known.shape[1]), np.nan, np.float32), known])
+        return Rows(np.hstack([own, known]), label), np.hstack([table.judge_x, test])
 
     def names(self, variant: str) -> list[tuple[str, str]]:
         """(group, name) of every column of a variant."""

@@ -129,7 +129,17 @@ def test_rows_have_the_columns_of_their_variant(bench: Workbench, said: CrossFit
         assert known.x.shape[1] == test.shape[1] == len(stacked.names(variant))
         assert {group for group, _ in stacked.names(variant)} == set(VARIANTS[variant])
     assert len(stacked.rows("aggregates")[0]) == int(bench.judged.fitted.sum())
-    assert len(stacked.rows("embeddings")[0]) == len(said.fold)
+
+
+def test_rows_without_a_score_are_kept_where_they_were_seen_like_the_others(
+    bench: Workbench, said: CrossFitted, log: EventLog
+) -> None:
+    stopped = bench_of(log, labels_stop=True)
+    said_then = fitted(stopped)
+    assert len(Stacked.of(stopped, EVENTS, said_then).rows("embeddings")[0]) == len(said_then.fold)
+    kept, _ = Stacked.of(bench, EVENTS, said).rows("score")
+    assert len(kept) == int(bench.judged.fitted.sum())
+    assert np.isnan(kept.x[: said.first, -1]).all() and (kept.x[said.first :, -1] == said.known.logits).all()
 
 
 def test_importance_is_shared_out_among_groups(bench: Workbench, said: CrossFitted) -> None:
