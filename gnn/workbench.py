@@ -26,7 +26,7 @@ from gnn.node_task import NodeExamples, NodeTask
 from gnn.nodes import NodeInputs, NodeQuestions, graph_columns, node_columns
 from gnn.splits import Split, hide_labels
 from gnn.temporal_sage import SageSpec, TemporalSage
-from gnn.trainer import EpochRecord, EventTarget, NodeTarget, TrainerSpec, fit
+from gnn.trainer import EpochRecord, EventTarget, Fitted, NodeTarget, TrainerSpec, fit
 from graphs.behaviour import BehaviourSpec
 from graphs.events import NEVER, EventLog
 from graphs.temporal_graph import TemporalGraph
@@ -164,19 +164,31 @@ class Workbench:
         if not self.split.has_validation:
             members, spaces, test = self._refit(model, trainer, seed, trainer.epochs, checkpoint, on_epoch)
             return TrainedNetworks(members, spaces, {}, test, trainer.epochs, (), time.perf_counter() - began)
-        network, spaces = self.network(model, self.choosing, seed)
-        ready = self.ready(model, self.choosing, spaces, seed)
-        fitted = fit(
-            network, ready.inputs, trainer, seed=seed, events=ready.events, nodes=ready.nodes, checkpoint=checkpoint,
-            on_epoch=on_epoch,
-        )  # fmt: skip
-        valid = ready.logits(network)
+        network, spaces, valid, fitted = self._choose(model, trainer, seed, checkpoint, on_epoch)
         if trainer.refit:
             members, spaces, test = self._refit(model, trainer, seed, fitted.best_epoch, checkpoint, None)
         else:
             members, test = [network], self.ready(model, self.judged, spaces, seed).logits(network)
         seconds = time.perf_counter() - began
         return TrainedNetworks(members, spaces, valid, test, fitted.best_epoch, fitted.history, seconds)
+
+    def _choose(
+        self,
+        model: SageSpec,
+        trainer: TrainerSpec,
+        seed: int,
+        checkpoint: Path | None,
+        on_epoch: Callable[[EpochRecord], None] | None,
+    ) -> tuple[TemporalSage, dict[str, FeatureSpace], dict[str, np.ndarray], Fitted]:
+        """The network whose best epoch the validation rows chose, and its logits of them; its inputs, as large as the
+        data, are let go."""
+        network, spaces = self.network(model, self.choosing, seed)
+        ready = self.ready(model, self.choosing, spaces, seed)
+        fitted = fit(
+            network, ready.inputs, trainer, seed=seed, events=ready.events, nodes=ready.nodes, checkpoint=checkpoint,
+            on_epoch=on_epoch,
+        )  # fmt: skip
+        return network, spaces, ready.logits(network), fitted
 
     def _refit(
         self,
