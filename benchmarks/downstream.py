@@ -12,7 +12,6 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,12 +49,14 @@ def main() -> None:
     wanted = arguments.only.split(",")
     for protocol in PROTOCOLS:
         if {protocol.dataset, f"{protocol.dataset}/{protocol.name}"} & set(wanted):
+            overrides = []
             if protocol.dataset == "world" and arguments.world:
-                overrides = [f"experiment={protocol.experiment}", f"data.root={arguments.world}"]
-                protocol.__dict__["specs"] = check_config(compose("train", overrides)).keywords
+                overrides.append(f"data.root={arguments.world}")
             if arguments.members:
-                trainer = replace(protocol.specs["trainer"], members=arguments.members)
-                protocol.__dict__["specs"] = {**protocol.specs, "trainer": trainer}
+                overrides.append(f"trainer.members={arguments.members}")
+            if overrides:
+                call = check_config(compose("train", [f"experiment={protocol.experiment}", *overrides]))
+                protocol.__dict__["specs"] = call.keywords
             seeds = [int(seed) for seed in arguments.seeds.split(",")]
             for rows in _rows(protocol, seeds, folds=arguments.folds):
                 merge_rows(RESULTS / "downstream.json", rows, KEY)

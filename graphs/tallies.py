@@ -319,7 +319,7 @@ def tally_usual(
     out: np.ndarray,
 ) -> None:
     """Write each amount over the median of the entity's last USUAL amounts, and its distance in median deviations."""
-    kept, recent, distance = np.empty(USUAL), np.empty(USUAL), np.empty(USUAL)
+    recent = np.empty(USUAL)
     for entity in range(len(offsets) - 1):
         head, n, last = offsets[entity], 0, np.int64(-1)
         for query in range(query_offsets[entity], query_offsets[entity + 1]):
@@ -335,11 +335,8 @@ def tally_usual(
             size, paid = min(n, USUAL), query_amount[row]
             if size == 0 or paid != paid:
                 continue
-            kept[:size] = recent[:size]
-            median = np.median(kept[:size])
-            for slot in range(size):
-                distance[slot] = abs(kept[slot] - median)
-            deviation = np.median(distance[:size])
+            median = np.median(recent[:size])
+            deviation = np.median(np.abs(recent[:size] - median))
             if median != 0:
                 out[row, place] = paid / median
             if deviation > 0:
