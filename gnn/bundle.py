@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -30,12 +31,12 @@ from gnn.messages import edge_names
 from gnn.temporal_sage import SageSpec, TemporalSage
 from graphs.behaviour import BehaviourSpec
 from graphs.errors import NotFoundError, RingtraceError
-from graphs.events import Role
+from graphs.events import EventLog, Role
 from graphs.folders import whole_folder
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 EVENTS = "events"
 """Name of the event task among spaces and calibrators; node tasks go by their entity type."""
 
@@ -69,6 +70,10 @@ class Bundle:
     def node_types(self) -> tuple[str, ...]:
         """Entity types that the model can score."""
         return tuple(name for name in self.spaces if name != EVENTS)
+
+    def has_score(self, events: EventLog) -> np.ndarray:
+        """(events,) bool: those of a type that the model learnt labels of; of the others it knows nothing."""
+        return np.isin(events.event_type, [self.event_types.index(name) for name in self.taught])
 
     def network(self) -> TemporalSage:
         """A network of this bundle's architecture with fresh weights."""
@@ -158,12 +163,9 @@ class Bundle:
             centre, spread, edges = (arrays[f"{task}.{part}"].numpy() for part in ("centre", "spread", "edges"))
             known = {name: tuple(words_of) for name, words_of in vocabularies.items()}
             spaces[task] = FeatureSpace(tuple(columns["numeric"]), centre, spread, edges, known)
-        behaviour: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in described["behaviour"].items()
-        }
         bundle = cls(
-            SageSpec(**described["model"]),
-            BehaviourSpec(**behaviour),
+            SageSpec(**_hashable(described["model"])),
+            BehaviourSpec(**_hashable(described["behaviour"])),
             tuple(Role(**role) for role in described["roles"]),
             tuple(described["event_types"]),
             tuple(described["taught"]),
@@ -182,6 +184,11 @@ class Bundle:
             network.load_state_dict({n.removeprefix(prefix): t for n, t in weights.items() if n.startswith(prefix)})
             members.append(network.eval())
         return Bundle(**{**bundle.__dict__, "members": members})
+
+
+def _hashable(described: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec's fields as they were: YAML knows lists only."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in described.items()}
 
 
 def build_network(

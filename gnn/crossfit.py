@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from gnn.blocks import Cache, embed_all
+from gnn.blocks import embed_all
 from gnn.bundle import EVENTS
 from gnn.embed import weighted_mean
 from gnn.encoders import FeatureSpace
@@ -131,7 +131,7 @@ def cross_fit(
         ),
         Spoken(speaker.vectors(space, bench.judged, test), speaker.logits(final, bench.judged, test)),
         space,
-        alike=not bench.split.refit_hidden.any(),
+        alike=not bench.split.labels_stop,
     )
 
 
@@ -146,7 +146,7 @@ def _rows(bench: Workbench, task: str) -> tuple[np.ndarray, np.ndarray, np.ndarr
 def _before(bench: Workbench, task: str, behaviour: BehaviourSpec, fitted: np.ndarray, cut: int) -> Phase:
     """A phase in which only the rows `fitted` are learnt from, and labels stop at `cut` if they do in the split."""
     phase = bench.judged
-    if bench.split.refit_hidden.any():
+    if bench.split.labels_stop:
         seen = phase_of(bench.log, bench.split.refit_hidden | (bench.log.label_known_time > cut), behaviour)
         phase = replace(phase, graph=seen.graph, columns=seen.columns)
     if task == EVENTS:
@@ -197,7 +197,10 @@ class _Speaker:
         """Mean logits (rows,) of the members."""
         ready, stop = self._ready(networks, phase), self._stop(rows)
         return np.mean(
-            [self._logits(one, ready, embed_all(one, ready.inputs, stop=stop), rows) for one in networks.members],
+            [
+                ready.logits_of(one, embed_all(one, ready.inputs, stop=stop), self.task, rows)
+                for one in networks.members
+            ],
             axis=0,
         )
 
@@ -214,19 +217,12 @@ class _Speaker:
 
     def _event_vectors(self, space: Networks, phase: Phase, ready: Ready, rows: np.ndarray) -> np.ndarray:
         """Vectors (events, width) of all events that are needed to speak of `rows`."""
-        if phase.graph is not self.bench.judged.graph:
+        if self.bench.split.labels_stop and phase is not self.bench.judged:
             return embed_all(space.members[0], ready.inputs, stop=self._stop(rows)).levels[-1].numpy()
         if self._judged_vectors is None:
             stop = self._stop(_rows(self.bench, self.task)[1])
             self._judged_vectors = embed_all(space.members[0], ready.inputs, stop=stop).levels[-1].numpy()
         return self._judged_vectors
-
-    def _logits(self, member: TemporalSage, ready: Ready, cache: Cache, rows: np.ndarray) -> np.ndarray:
-        with torch.no_grad():
-            if self.task == EVENTS:
-                at = torch.from_numpy(rows)
-                return member.event_logits(cache.levels[0][at], cache.levels[-1][at]).numpy()
-            return ready.nodes[0].inputs.logits(member, cache, rows, start=len(ready.inputs)).numpy()
 
     def _ready(self, networks: Networks, phase: Phase) -> Ready:
         kept = {} if self.task == EVENTS else {self.task: phase.nodes[self.task]}

@@ -132,12 +132,15 @@ class Embedder:
             yield self._entity_rows(entity_type, ids.take(pa.array(codes)), codes, times, provenance)
 
     def event_batches(self, rows: np.ndarray, provenance: Provenance) -> Iterator[pa.Table]:
-        """Rows of the events `rows` (indices), each at its own time, in tables of at most BATCH rows."""
-        score = self.bundle.calibrators.get(EVENTS)
+        """Rows of the events `rows` (indices), each at its own time, in tables of at most BATCH rows.
+
+        Events of a type that the model learnt no label of have no score.
+        """
+        score, taught = self.bundle.calibrators.get(EVENTS), self.bundle.has_score(self.graph.log)
         for low in range(0, len(rows), BATCH):
             part = rows[low : low + BATCH]
             vectors = self._placed(self.caches[0].levels[-1].numpy()[part])
-            said = None if score is None else score(self.event_logits[part])
+            said = None if score is None else np.where(taught[part], score(self.event_logits[part]), np.nan)
             yield event_table(self.graph.log, part, vectors, said, provenance)
 
     def provenance(self, created: int) -> Provenance:

@@ -86,7 +86,7 @@ def entity_table(
 def event_table(
     log: EventLog, rows: np.ndarray, vectors: np.ndarray, score: np.ndarray | None, provenance: Provenance
 ) -> pa.Table:
-    """Rows of the events `rows` (indices) of `log`, each at its own time."""
+    """Rows of the events `rows` (indices) of `log`, each at its own time; a `score` that is NaN is none."""
     columns: dict[str, Any] = {
         "event_type": pa.array(log.event_types, pa.string()).take(pa.array(log.event_type[rows])),
         "event_id": log.event_ids.take(pa.array(rows)),
@@ -183,6 +183,8 @@ def _provenance(time: np.ndarray, vectors: np.ndarray, provenance: Provenance) -
 def _values(vectors: np.ndarray, score: np.ndarray | None) -> dict[str, Any]:
     flat = pa.array(np.ascontiguousarray(vectors, np.float32).reshape(-1))
     return {
-        "score": pa.nulls(len(vectors), pa.float64()) if score is None else pa.array(score, pa.float64()),
+        "score": pa.nulls(len(vectors), pa.float64())
+        if score is None
+        else pa.array(score, pa.float64(), from_pandas=True),
         EMBEDDING: pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1]),
     }

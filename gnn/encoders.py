@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import numpy as np
 import pyarrow as pa
 import torch
+from scipy.special import expit
 from torch import Tensor, nn
 
 from gnn.rowwise import RowLinear
@@ -21,6 +23,12 @@ from graphs.events import MICROSECONDS_PER_DAY, MISSING, Categorical, EventLog
 
 ABSENT, UNSEEN = 0, 1
 """The first two codes of every vocabulary: nothing was there, and something never seen in training."""
+
+CLIP = 8.0
+"""How many spreads a number may lie from the centre; beyond, it counts as so far."""
+
+OUTERMOST = 9.0
+"""Log-odds of the outermost edge of a binned column: one row in 8,000 lies beyond."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +103,7 @@ def attribute_columns(log: EventLog, entity_type: str, entities: np.ndarray, tim
 @dataclass(frozen=True)
 class FeatureSpace:
     """The fitted encoding: centre and spread (columns,) of every squashed numeric column, quantile `edges`
-    (columns, bins) for the piecewise part, and one vocabulary per text column."""
+    (columns, bins) for the piecewise part, NaN where a column has none, and one vocabulary per text column."""
 
     names: tuple[str, ...]
     centre: np.ndarray
@@ -110,17 +118,20 @@ class FeatureSpace:
         rows: np.ndarray,
         *,
         bins: int = 0,
+        binned: Sequence[str] = ("*",),
         min_count: int = 5,
         max_categories: int = 1000,
     ) -> FeatureSpace:
         """Fit on `rows` (a boolean mask or indices), which must lie in the training period.
 
-        A category needs `min_count` rows to get a code of its own; rarer ones share UNSEEN, which so learns what
-        rare means. At most `max_categories` per column, the most frequent, ties by name.
+        `bins` quantiles of the columns that match a pattern of `binned` (shell wildcards) are edges, dense at both
+        ends, where fraud is: evenly spaced in log-odds. A category needs `min_count` rows to get a code of its own;
+        rarer ones share UNSEEN, which so learns what rare means. At most `max_categories` per column, the most
+        frequent, ties by name.
         """
         count = len(columns.names)
-        centre, spread, edges = np.zeros(count), np.ones(count), np.zeros((count, bins), np.float32)
-        levels = np.linspace(0, 1, bins + 2)[1:-1]
+        centre, spread, edges = np.zeros(count), np.ones(count), np.full((count, bins), np.nan, np.float32)
+        levels = expit(np.linspace(-OUTERMOST, OUTERMOST, bins))
         # Column by column: the whole matrix in double precision would be several times the data.
         for j in range(count):
             seen = _squash(columns.numeric[:, j][rows].astype(np.float64))
@@ -129,7 +140,7 @@ class FeatureSpace:
                 continue
             centre[j], deviation = seen.mean(), seen.std()
             spread[j] = deviation if deviation > 1e-6 else 1.0
-            if bins:
+            if bins and any(fnmatchcase(columns.names[j], pattern) for pattern in binned):
                 edges[j] = (np.quantile(seen, levels) - centre[j]) / spread[j]
         vocabularies = {}
         for name, column in columns.categorical.items():
@@ -141,7 +152,7 @@ class FeatureSpace:
         return cls(columns.names, centre.astype(np.float32), spread.astype(np.float32), edges, vocabularies)
 
     def numeric(self, columns: Columns) -> np.ndarray:
-        """Scaled numeric inputs (rows, columns) float32, clipped to ±8 spreads; NaN becomes 0, the centre.
+        """Scaled numeric inputs (rows, columns) float32, clipped to ±CLIP spreads; NaN becomes 0, the centre.
 
         Columns are taken by name, so their order in the file cannot matter.
         """
@@ -150,7 +161,7 @@ class FeatureSpace:
         out = np.empty((len(columns), len(order)), np.float32)
         for j, source in enumerate(order):
             scaled = (_squash(columns.numeric[:, source]) - self.centre[j]) / self.spread[j]
-            out[:, j] = np.clip(np.nan_to_num(scaled, nan=0.0), -8, 8)
+            out[:, j] = np.clip(np.nan_to_num(scaled, nan=0.0), -CLIP, CLIP)
         return out
 
     def codes(self, columns: Columns) -> np.ndarray:
@@ -172,21 +183,26 @@ class FeatureSpace:
 class EventEncoder(nn.Module):
     """h^(0): an event's own columns to (events, width), by a small perceptron.
 
-    With `bins`, each numeric column is also given by its place between training quantiles (piecewise linear
-    encoding, Gorishniy et al. 2022, "On Embeddings for Numerical Features"), which lets a network cut at a
-    threshold the way a tree does.
+    A numeric column with edges is also given by its place between training quantiles (piecewise linear encoding,
+    Gorishniy et al. 2022, "On Embeddings for Numerical Features"), which lets a network cut at a threshold the way a
+    tree does.
     """
 
-    edges: Tensor
+    binned: Tensor
+    low: Tensor
+    high: Tensor
 
     def __init__(self, space: FeatureSpace, width: int, *, dropout: float = 0.0, category_width: int = 16) -> None:
         super().__init__()
         sizes = [2 + len(words) for words in space.vocabularies.values()]
         widths = [min(category_width, max(2, round(1.6 * size**0.56))) for size in sizes]
         self.embeddings = nn.ModuleList(nn.Embedding(size, w) for size, w in zip(sizes, widths, strict=True))
-        self.register_buffer("edges", torch.from_numpy(np.sort(space.edges, axis=1).copy()))
-        bins = space.edges.shape[1]
-        inputs = len(space.names) * (1 + (bins + 1 if bins else 0)) + sum(widths)
+        binned = np.flatnonzero(np.isfinite(space.edges).all(axis=1)) if space.edges.shape[1] else np.zeros(0, int)
+        edges = np.pad(space.edges[binned], ((0, 0), (1, 1)), constant_values=((0, 0), (-CLIP, CLIP)))
+        self.register_buffer("binned", torch.from_numpy(binned), persistent=False)
+        self.register_buffer("low", torch.from_numpy(edges[:, :-1].copy()), persistent=False)
+        self.register_buffer("high", torch.from_numpy(edges[:, 1:].copy()), persistent=False)
+        inputs = len(space.names) + self.low.numel() + sum(widths)
         self.layers = nn.Sequential(
             RowLinear(max(inputs, 1), width),
             nn.ReLU(),
@@ -197,10 +213,8 @@ class EventEncoder(nn.Module):
 
     def forward(self, numeric: Tensor, codes: Tensor) -> Tensor:
         parts = [numeric]
-        if self.edges.shape[1]:
-            low = torch.cat([self.edges.new_full((len(self.edges), 1), -8.0), self.edges], 1)
-            high = torch.cat([self.edges, self.edges.new_full((len(self.edges), 1), 8.0)], 1)
-            inside = (numeric.unsqueeze(-1) - low) / (high - low).clamp_min(1e-3)
+        if len(self.binned):
+            inside = (numeric[:, self.binned].unsqueeze(-1) - self.low) / (self.high - self.low).clamp_min(1e-3)
             parts.append(inside.clamp(0, 1).flatten(1))
         parts += [table(codes[:, j]) for j, table in enumerate(self.embeddings)]
         x = torch.cat(parts, 1)

@@ -61,7 +61,7 @@ def score_tables(
         asked &= time >= instant(start)
     if stop is not None:
         asked &= time < instant(stop)
-    taught = np.isin(graph.log.event_type, [graph.log.event_types.index(name) for name in bundle.taught])
+    taught = bundle.has_score(graph.log)
     untaught = np.bincount(graph.log.event_type[asked & ~taught], minlength=len(graph.log.event_types))
     rows = np.flatnonzero(asked & taught)
     inputs = NetworkInputs.of(graph, bundle.spaces[EVENTS], columns, k=bundle.model.k, edges=bundle.model.edges)

@@ -60,6 +60,11 @@ class Split:
         return self.valid_cut < self.cut or bool(self.valid.any())
 
     @property
+    def labels_stop(self) -> bool:
+        """Whether labels that become known after the cut stay hidden from the test part."""
+        return bool(self.refit_hidden.any())
+
+    @property
     def counts(self) -> dict[str, int]:
         """Rows of each part, for the run record."""
         return {name: int(getattr(self, name).sum()) for name in ("fit", "valid", "refit", "test")}

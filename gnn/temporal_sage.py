@@ -28,9 +28,9 @@ class SageSpec:
     """Size and kind of the network.
 
     `width` of every embedding, `message_width` of what travels along an edge, `layers` of message passing, `k` last
-    events per entity, `node_k` last events that a node head reads, `bins` of the piecewise encoding (0 = off),
-    `aggregator` of messages, `edges`:
-    "none" cuts all messages, which is the floor that shows what the graph adds.
+    events per entity, `node_k` last events that a node head reads, `bins` edges of the piecewise encoding (0: none) of
+    the columns that match a pattern of `binned` (shell wildcards), `aggregator` of messages, `edges`: "none" cuts all
+    messages, which is the floor that shows what the graph adds.
     """
 
     width: int = 64
@@ -39,6 +39,7 @@ class SageSpec:
     k: int = 8
     node_k: int = 16
     bins: int = 0
+    binned: tuple[str, ...] = ("*",)
     dropout: float = 0.1
     aggregator: Literal["mean_max", "attention"] = "mean_max"
     edges: Literal["real", "none", "shuffled"] = "real"

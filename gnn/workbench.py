@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gnn.blocks import NetworkInputs, embed_all
+from gnn.blocks import Cache, NetworkInputs, embed_all
 from gnn.bundle import EVENTS, build_network
 from gnn.encoders import Columns, FeatureSpace
 from gnn.floors import FeatureMatrix, feature_matrix, lightgbm_floor, raw_columns
@@ -216,9 +216,10 @@ class Workbench:
 
     def network(self, model: SageSpec, phase: Phase, seed: int) -> tuple[TemporalSage, dict[str, FeatureSpace]]:
         """A fresh network for a phase, and encodings fitted on its past."""
-        spaces = {EVENTS: FeatureSpace.fit(phase.columns, phase.past, bins=model.bins)}
+        spaces = {EVENTS: FeatureSpace.fit(phase.columns, phase.past, bins=model.bins, binned=model.binned)}
         for name, node in phase.nodes.items():
-            spaces[name] = FeatureSpace.fit(node.columns, np.arange(node.fitted), bins=model.bins)
+            fitted = np.arange(node.fitted)
+            spaces[name] = FeatureSpace.fit(node.columns, fitted, bins=model.bins, binned=model.binned)
         torch.manual_seed(seed)
         return build_network(model, spaces, self.log.roles, self.log.event_types), spaces
 
@@ -303,16 +304,20 @@ class Ready:
         rows = np.flatnonzero(self.events.valid) if self.events is not None else np.zeros(0, np.int64)
         stop = len(self.inputs) if self.nodes or not len(rows) else int(rows[-1]) + 1
         cache = embed_all(network, self.inputs, stop=stop)
-        said = {}
-        with torch.no_grad():
-            if self.events is not None:
-                at = torch.from_numpy(rows)
-                said[EVENTS] = network.event_logits(cache.levels[0][at], cache.levels[-1][at]).numpy()
-            for node in self.nodes:
-                asked = np.flatnonzero(node.valid)
-                logits = node.inputs.logits(network, cache, asked, start=len(self.inputs))
-                said[node.inputs.questions.entity_type] = logits.numpy()
+        said = {} if self.events is None else {EVENTS: self.logits_of(network, cache, EVENTS, rows)}
+        for node in self.nodes:
+            task = node.inputs.questions.entity_type
+            said[task] = self.logits_of(network, cache, task, np.flatnonzero(node.valid))
         return said
+
+    def logits_of(self, network: TemporalSage, cache: Cache, task: str, rows: np.ndarray) -> np.ndarray:
+        """Logits (rows,) of any rows of a task, events or questions by their positions; `cache` reaches up to them."""
+        with torch.no_grad():
+            if task == EVENTS:
+                at = torch.from_numpy(rows)
+                return network.event_logits(cache.levels[0][at], cache.levels[-1][at]).numpy()
+            node = next(node for node in self.nodes if node.inputs.questions.entity_type == task)
+            return node.inputs.logits(network, cache, rows, start=len(self.inputs)).numpy()
 
 
 def phase_of(events: EventLog, hidden: np.ndarray, behaviour: BehaviourSpec) -> Phase:

@@ -9,6 +9,7 @@ that ended `delay` ago (Le Borgne et al., Reproducible Machine Learning for Cred
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
@@ -56,10 +57,12 @@ class BehaviourSpec:
     and per event: pairs (`sender+card.count`, .seconds_since_last, .same_amount) and calendar (event.hour_sin,
     event.hour_cos, event.day_of_week with Monday 0, UTC). Families that only a spec which names them has:
       streaks      fraud_streak: of the labels known, in the order in which they became known, how many of the last
-                   are fraud in a row; fraud_streak_seconds: since the first event of these. What was compromised is
-                   so for a time, which windows of fixed length see the ends of only
+                   are fraud in a row; fraud_streak_seconds: since the first event of these; innocent_seconds: since
+                   the newest event known to be none. What was compromised is so for a time, which windows of fixed
+                   length see the ends of only
       usual        amount_to_median, amount_to_deviation: the amount over the median of the last 100, and its distance
-                   from it in median absolute deviations. A few frauds move a mean, not a median; events only
+                   from it in median absolute deviations (events only); largest_to_median_<w>: the largest of these
+                   100 that lies in the window, over their median. A few frauds move a mean, not a median
       habits       amounts, gaps, hours, busiest windows, who else holds its things: graphs/habits.py; entities only
     """
 
@@ -170,12 +173,16 @@ def entity_features(
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is asked of one entity type: the names in order and where the kernels put and find things."""
+    """What is asked of one entity type: the names in order and where the kernels put and find things.
+
+    `first_of` is the place of the first column of each asked family that has a kernel of its own.
+    """
 
     entity_type: str
     of_events: bool
     columns: np.ndarray
     names: tuple[str, ...]
+    first_of: Mapping[str, int]
     keep: np.ndarray
     role_place: np.ndarray
     type_count: int
@@ -198,13 +205,11 @@ class _Plan:
             if family in spec.families and (of_events or family != "own_history")
         ]
         names = [tallied[place][1] for place in keep]
-        if "labels" in spec.families:
-            suffixes = [_suffix(hours) for hours in spec.label_windows_hours] + [""]
-            names += [f"fraud_{what}{suffix}" for suffix in suffixes for what in ("count", "rate")]
-        if "streaks" in spec.families:
-            names += ["fraud_streak", "fraud_streak_seconds"]
-        if "usual" in spec.families and of_events:
-            names += ["amount_to_median", "amount_to_deviation"]
+        first_of = {}
+        for family, block in _appended_names(spec, of_events=of_events).items():
+            if family in spec.families:
+                first_of[family] = len(names)
+                names += block
         columns = [role_columns(log, target) for target in targets]
         partners = np.full((len(targets), max(map(len, columns), default=0)), MISSING, np.int64)
         for place, found in enumerate(columns):
@@ -214,6 +219,7 @@ class _Plan:
             of_events=of_events,
             columns=role_columns(log, entity_type),
             names=tuple(names),
+            first_of=first_of,
             keep=np.array(keep, np.int64),
             role_place=role_place,
             type_count=len(type_names),
@@ -240,6 +246,17 @@ def _tallied_names(
     own = [("own_history", name) for name in ("amount_to_mean", "amount_z", "amount_to_max", "same_amount")]
     assert len(life) == PER_LIFE and len(own) == PER_EVENT
     return [*found, *life, *(("counts", f"count_{name}") for name in type_names), *own]
+
+
+def _appended_names(spec: BehaviourSpec, *, of_events: bool) -> dict[str, list[str]]:
+    """What each family with a kernel of its own writes, in its order."""
+    matured = [*map(_suffix, spec.label_windows_hours), ""]
+    paid = ["amount_to_median", "amount_to_deviation"] if of_events else []
+    return {
+        "labels": [f"fraud_{what}{suffix}" for suffix in matured for what in ("count", "rate")],
+        "streaks": ["fraud_streak", "fraud_streak_seconds", "innocent_seconds"],
+        "usual": [*paid, *(f"largest_to_median{suffix}" for suffix in map(_suffix, spec.windows_hours))],
+    }
 
 
 class _Queries(NamedTuple):
@@ -325,19 +342,20 @@ def _answer(
         log.entities, log.amount, log.event_type, plan.role_place, plan.type_count,
         plan.partners, plan.partner_count, plan.own_partner, windows, plan.keep, base, out,
     )  # fmt: skip
-    at = base + len(plan.keep)
-    if "labels" in spec.families or "streaks" in spec.families:
+    first_of = plan.first_of
+    if "labels" in first_of or "streaks" in first_of:
         known = labels.timeline(log, plan.columns, len(log.entity_ids[plan.entity_type]))
         matured = known.offsets, known.times, known.positive
-        if "labels" in spec.families:
-            prior, windows = labels.prior(row_times), _lengths(spec.label_windows_hours)
-            tally_labels(*matured, *queries, prior, windows, spec.prior_weight, at, out)
-            at = at + 2 * len(windows)
-        if "streaks" in spec.families:
-            tally_streaks(*matured, known.visible, *queries, at, out)
-            at = at + 2
-    if plan.of_events and "usual" in spec.families:
-        tally_usual(line.offsets, line.events, visible_times, *queries, query_amount, log.amount, at, out)
+        if "labels" in first_of:
+            prior, label_windows = labels.prior(row_times), _lengths(spec.label_windows_hours)
+            at = base + first_of["labels"]
+            tally_labels(*matured, *queries, prior, label_windows, spec.prior_weight, at, out)
+        if "streaks" in first_of:
+            tally_streaks(*matured, known.visible, *queries, base + first_of["streaks"], out)
+    if "usual" in first_of:
+        at = base + first_of["usual"]
+        timeline = line.offsets, line.events, visible_times
+        tally_usual(*timeline, *queries, query_amount, log.amount, windows[:-1], plan.of_events, at, out)
 
 
 def _answer_pairs(log: EventLog, pair_roles: tuple[int, int], base: int, out: np.ndarray) -> None:

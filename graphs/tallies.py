@@ -14,6 +14,9 @@ from numba import njit
 LIFETIME = np.int64(1 << 62)
 """Length in µs of the window that reaches back to the first event."""
 
+NO_TIME = np.int64(-(1 << 62))
+"""Before every time in µs."""
+
 USUAL = 100
 """How many of an entity's last amounts say what is usual for it."""
 
@@ -283,12 +286,13 @@ def tally_streaks(
     base: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """Write how many of the last known labels are fraud in a row, and the seconds since the first of these events.
+    """Write how many of the last known labels are fraud in a row, the seconds since the first of these events, and
+    those since the newest event known to be innocent.
 
-    `visible` (labels,) µs is when the labels' events were; the second column is NaN while the streak is 0.
+    `visible` (labels,) µs is when the labels' events were; a time since what there is not stays NaN.
     """
     for entity in range(len(offsets) - 1):
-        head, streak, since = offsets[entity], 0, np.int64(0)
+        head, streak, since, innocent = offsets[entity], 0, np.int64(0), NO_TIME
         for query in range(query_offsets[entity], query_offsets[entity + 1]):
             now = query_times[query]
             while head < offsets[entity + 1] and times[head] <= now:
@@ -297,11 +301,14 @@ def tally_streaks(
                     streak += 1
                 else:
                     streak = 0
+                    innocent = max(innocent, visible[head])
                 head += 1
             row, place = query_rows[query], base[query_roles[query]]
             out[row, place] = streak
             if streak > 0:
                 out[row, place + 1] = (now - since) / 1e6
+            if innocent != NO_TIME:
+                out[row, place + 2] = (now - innocent) / 1e6
 
 
 @njit(cache=True, nogil=True)
@@ -315,32 +322,47 @@ def tally_usual(
     query_times: np.ndarray,
     query_amount: np.ndarray,
     amount: np.ndarray,
+    windows: np.ndarray,
+    of_events: bool,
     base: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """Write each amount over the median of the entity's last USUAL amounts, and its distance in median deviations."""
-    recent = np.empty(USUAL)
+    """Write for each event its amount over the median of the entity's last USUAL amounts and its distance in median
+    deviations; then, for events and moments alike, per window the largest of these amounts in it over the median."""
+    recent, when = np.empty(USUAL), np.empty(USUAL, np.int64)
     for entity in range(len(offsets) - 1):
         head, n, last = offsets[entity], 0, np.int64(-1)
         for query in range(query_offsets[entity], query_offsets[entity + 1]):
-            while head < offsets[entity + 1] and times[head] < query_times[query]:
+            now = query_times[query]
+            while head < offsets[entity + 1] and times[head] < now:
                 event = events[head]
                 # An event with the entity in two roles stands twice in a row, and counts once.
                 if event != last and amount[event] == amount[event]:
                     recent[n % USUAL] = amount[event]
+                    when[n % USUAL] = times[head]
                     n += 1
                 last = event
                 head += 1
             row, place = query_rows[query], base[query_roles[query]]
             size, paid = min(n, USUAL), query_amount[row]
-            if size == 0 or paid != paid:
+            if size == 0:
                 continue
             median = np.median(recent[:size])
-            deviation = np.median(np.abs(recent[:size] - median))
-            if median != 0:
-                out[row, place] = paid / median
-            if deviation > 0:
-                out[row, place + 1] = (paid - median) / deviation
+            if of_events:
+                if paid == paid:
+                    deviation = np.median(np.abs(recent[:size] - median))
+                    if median != 0:
+                        out[row, place] = paid / median
+                    if deviation > 0:
+                        out[row, place + 1] = (paid - median) / deviation
+                place += 2
+            for window in range(len(windows)):
+                largest = -np.inf
+                for one in range(size):
+                    if when[one] >= now - windows[window]:
+                        largest = max(largest, recent[one])
+                if median != 0 and largest != -np.inf:
+                    out[row, place + window] = largest / median
 
 
 @njit(cache=True, nogil=True)

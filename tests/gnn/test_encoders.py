@@ -55,6 +55,23 @@ def test_the_piecewise_encoding_tells_where_a_number_stands() -> None:
     assert encoder(numeric, torch.from_numpy(space().codes(COLUMNS))).shape == (5, 8)
 
 
+def test_a_small_step_at_the_far_end_is_a_large_one_for_the_piecewise_encoding() -> None:
+    amounts = np.exp(np.random.default_rng(0).normal(3, 1, (20_000, 1))).astype(np.float32)
+    fitted = FeatureSpace.fit(Columns(("amount",), amounts, {}), np.ones(len(amounts), bool), bins=24)
+    far = np.quantile(amounts, [0.999, 0.9995]).astype(np.float32)[:, None]
+    encoder, seen = EventEncoder(fitted, 8), []
+    encoder.layers[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    encoder(torch.from_numpy(fitted.numeric(Columns(("amount",), far, {}))), torch.zeros(2, 0, dtype=torch.int64))
+    one, other = seen[0]
+    assert (one[1:] - other[1:]).abs().sum() > 5 * (one[0] - other[0]).abs()
+
+
+def test_only_columns_that_match_are_binned() -> None:
+    fitted = FeatureSpace.fit(COLUMNS, PAST, bins=3, binned=("am*",))
+    assert np.isfinite(fitted.edges).all(axis=1).tolist() == [True, False]
+    assert EventEncoder(fitted, 8).binned.tolist() == [0]
+
+
 def test_an_event_without_any_column_can_be_encoded() -> None:
     bare = Columns((), np.zeros((2, 0), np.float32), {})
     fitted = FeatureSpace.fit(bare, np.array([True, True]))

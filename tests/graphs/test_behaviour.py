@@ -59,6 +59,7 @@ class Twin:
         for suffix, length in self._windows(_SPEC.label_windows_hours):
             found |= {k + suffix: v for k, v in self._labels(kind, entity, now, length).items()}
         found |= self.streak(kind, entity, now)
+        found |= self.largest(kind, entity, now)
         past = self.past(kind, entity, now)
         paid = [self.log.amount[event] for event in past if not math.isnan(self.log.amount[event])]
         found["max"] = max(paid, default=math.nan)
@@ -80,7 +81,21 @@ class Twin:
         return {
             "fraud_streak": len(last),
             "fraud_streak_seconds": math.nan if since is None else (now - since) / 1e6,
+            "innocent_seconds": min(
+                ((now - self.visible[event]) / 1e6 for _, event in known if self.log.label[event] == 0),
+                default=math.nan,
+            ),
         }
+
+    def largest(self, kind: str, entity: int, now: int) -> dict[str, float]:
+        amount = self.log.amount
+        last = [event for event in self.past(kind, entity, now) if not math.isnan(amount[event])][-100:]
+        usual = float(np.median(amount[last])) if last else 0.0
+        found = {}
+        for suffix, length in self._windows(_SPEC.windows_hours)[:-1]:
+            paid = [amount[event] for event in last if self.visible[event] >= now - length]
+            found[f"largest_to_median{suffix}"] = max(paid) / usual if paid and usual else math.nan
+        return found
 
     def own_history(self, kind: str, entity: int, now: int, amount: float) -> dict[str, float]:
         past = self.past(kind, entity, now)
@@ -222,6 +237,7 @@ def test_a_streak_ends_with_the_first_innocent_label(log_from_rows: Callable[...
     log = log_from_rows([*rows, *(_payment(day, day, 1.0, card="c") for day in (4, 5, 6))])
     assert _column(log, "card.fraud_streak")[4:] == [1, 2, 0]
     np.testing.assert_equal(_column(log, "card.fraud_streak_seconds")[4:], [3 * 86400, 4 * 86400, math.nan])
+    np.testing.assert_equal(_column(log, "card.innocent_seconds")[4:], [4 * 86400, 5 * 86400, 3 * 86400])
 
 
 def test_what_is_usual_is_the_median_of_the_last_hundred(log_from_rows: Callable[..., EventLog]) -> None:
@@ -229,6 +245,7 @@ def test_what_is_usual_is_the_median_of_the_last_hundred(log_from_rows: Callable
     log = log_from_rows([_payment(i, i, amount, card="c") for i, amount in enumerate(amounts)])
     assert _column(log, "card.amount_to_median")[-1] == 2.0
     assert _column(log, "card.amount_to_deviation")[-1] == 5.0
+    assert _column(log, "card.largest_to_median_30d")[-1] == pytest.approx(1.2)
 
 
 def test_pairs_remember_when_they_met(log_from_rows: Callable[..., EventLog]) -> None:

@@ -96,6 +96,17 @@ def test_no_exported_row_changes_when_later_events_and_labels_are_added(
     assert then == now
 
 
+def test_events_of_which_no_label_was_learnt_have_a_vector_and_no_score(
+    random_log: Logs, embedder_of: Embedders, bundle_of: Any
+) -> None:
+    log = random_log(3, 60)
+    embedder = embedder_of(log, replace(bundle_of(log), taught=("payment",)))
+    (table,) = embedder.event_batches(np.arange(len(log)), embedder.provenance(0))
+    scored = {row["event_type"] for row in table.to_pylist() if row["score"] is not None}
+    assert scored == {"payment"} and table["event_type"].to_pylist().count("login") > 0
+    assert table["embedding"].null_count == 0
+
+
 def test_a_stranger_has_the_zero_vector_and_says_so(random_log: Logs, embedder_of: Embedders) -> None:
     log = random_log(1, 60)
     embedder, first = embedder_of(log), int(log.event_time[0])
