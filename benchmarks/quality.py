@@ -133,17 +133,24 @@ def main() -> None:
         folds = list(protocol.folds())
         for model in arguments.models.split(","):
             row = _row(protocol, folds, model, seeds, jobs=arguments.jobs)
+            if isinstance(row, Undefined):  # users of p2p have no columns of their own
+                log.info("%s %s: %s", place, model, row)
+                continue
             log.info("%s %s: %s", place, model, {name: row.get(name) for name in ("auc", "ap", "cp100", "hits100")})
             merge_rows(RESULTS / "quality.json", [row], KEY)
 
 
-def _row(protocol: Protocol, folds: list[Fold], model: str, seeds: list[int], *, jobs: int) -> dict[str, Any]:
+def _row(
+    protocol: Protocol, folds: list[Fold], model: str, seeds: list[int], *, jobs: int
+) -> dict[str, Any] | Undefined:
     """Mean over folds for each seed, then mean and standard deviation over seeds."""
     used = seeds[:1] if model == "class_rate" else seeds
     began = time.perf_counter()
 
-    def judged_fold(seed: int, fold: Fold) -> dict[str, Metric]:
+    def judged_fold(seed: int, fold: Fold) -> dict[str, Metric] | Undefined:
         score = _scores(protocol, fold, model, seed)
+        if isinstance(score, Undefined):
+            return score
         found = fold.judge(score)
         if protocol.name == "gtan_split" and model in (*TREES, *EDGES):
             found["macro_f1"] = _macro_f1(protocol, fold, model, seed, score)
@@ -152,6 +159,9 @@ def _row(protocol: Protocol, folds: list[Fold], model: str, seeds: list[int], *,
 
     work = [(seed, fold) for seed in used for fold in folds]
     judged = _side_by_side(judged_fold, work, jobs)
+    undefined = next((found for found in judged if isinstance(found, Undefined)), None)
+    if undefined is not None:
+        return undefined
     by_seed = []
     for place in range(len(used)):
         of_seed = judged[place * len(folds) : (place + 1) * len(folds)]
@@ -188,23 +198,20 @@ def _do_in_child(place: int) -> Any:
     return _do(place)
 
 
-def _scores(protocol: Protocol, fold: Fold, model: str, seed: int) -> np.ndarray:
+def _scores(protocol: Protocol, fold: Fold, model: str, seed: int) -> np.ndarray | Undefined:
     bench, task = fold.bench, fold.task
     sage, trainer = protocol.specs["model"], protocol.specs["trainer"]
     assert isinstance(sage, SageSpec) and isinstance(trainer, TrainerSpec)
     if model == "class_rate":
         return class_rate_floor(fold.raw_label_rate, len(bench.labels(task, bench.judged)))
     if model in TREES:
-        scores = bench.lightgbm(task, seed=seed, aggregates=model == "lightgbm_aggregates", threads=trainer.threads)
-    elif model == "lightgbm_embeddings":
-        scores = _stacked(protocol, fold, seed)
-    elif model == "hetero_sage":
+        return bench.lightgbm(task, seed=seed, aggregates=model == "lightgbm_aggregates", threads=trainer.threads)
+    if model == "lightgbm_embeddings":
+        return _stacked(protocol, fold, seed)
+    if model == "hetero_sage":
         reference = HeteroSageSpec(width=sage.width, dropout=sage.dropout)
-        scores = expit(reference.train(bench, replace(trainer, members=1), seed=seed).test[task])
-    else:
-        scores = expit(bench.train_networks(sage.with_edges(EDGES[model]), trainer, seed=seed).test[task])
-    assert not isinstance(scores, Undefined), scores
-    return scores
+        return expit(reference.train(bench, replace(trainer, members=1), seed=seed).test[task])
+    return expit(bench.train_networks(sage.with_edges(EDGES[model]), trainer, seed=seed).test[task])
 
 
 def _stacked(protocol: Protocol, fold: Fold, seed: int) -> np.ndarray | Undefined:
@@ -236,6 +243,8 @@ def _macro_f1(protocol: Protocol, fold: Fold, model: str, seed: int, score: np.n
     those: the same candidate, judged on them."""
     bench = replace(fold.bench, judged=fold.bench.choosing)
     valid = _scores(protocol, replace(fold, bench=bench), model, seed)
+    if isinstance(valid, Undefined):
+        return valid
     threshold = metrics.best_threshold(bench.labels(fold.task, bench.judged), valid)
     label = fold.bench.labels(fold.task, fold.bench.judged)
     return threshold if isinstance(threshold, Undefined) else metrics.macro_f1(label, score, threshold=threshold)
@@ -267,7 +276,7 @@ def _handbook_folds(events: EventLog, split: TimeSplit, behaviour: BehaviourSpec
             judged=replace(first.judged, fitted=parts.refit, judged=parts.test, cut=parts.cut),
         )
         kept = handbook_rows(events, int(day_of))[parts.test]
-        yield Fold(bench, EVENTS, _handbook_judge(events, parts.test, kept), bench.label[parts.refit])
+        yield Fold(bench, EVENTS, handbook_judge(events, parts.test, kept), bench.label[parts.refit])
 
 
 def handbook_rows(events: EventLog, first_day: int) -> np.ndarray:
@@ -283,7 +292,8 @@ def handbook_rows(events: EventLog, first_day: int) -> np.ndarray:
     return kept
 
 
-def _handbook_judge(events: EventLog, test: np.ndarray, kept: np.ndarray) -> Judge:
+def handbook_judge(events: EventLog, test: np.ndarray, kept: np.ndarray) -> Judge:
+    """How scores of the test rows (`test`, a mask) are judged on those of them that are `kept`."""
     label = (events.label[test] == 1).astype(np.int8)[kept]
     day = (events.event_time[test] // MICROSECONDS_PER_DAY)[kept]
     customer = events.entities[test, 0][kept]
