@@ -31,7 +31,6 @@ from graphs.signatures import check_config
 log = logging.getLogger("downstream")
 
 KEY = ("dataset", "protocol", "model")
-GROWN = tuple((learner, variant) for learner in LEARNERS for variant in VARIANTS)
 
 
 def main() -> None:
@@ -42,6 +41,8 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--folds", type=int, help="only the first so many folds (fdh has four)")
     parser.add_argument("--members", type=int, help="members of every network (default: the experiment's)")
+    parser.add_argument("--learners", default=",".join(LEARNERS))
+    parser.add_argument("--variants", default=",".join(VARIANTS))
     parser.add_argument("--world", help="folder of the generated world (default: data/world)")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
@@ -58,7 +59,8 @@ def main() -> None:
                 call = check_config(compose("train", [f"experiment={protocol.experiment}", *overrides]))
                 protocol.__dict__["specs"] = call.keywords
             seeds = [int(seed) for seed in arguments.seeds.split(",")]
-            for rows in _rows(protocol, seeds, folds=arguments.folds):
+            grown = list(itertools.product(arguments.learners.split(","), arguments.variants.split(",")))
+            for rows in _rows(protocol, seeds, grown, folds=arguments.folds):
                 merge_rows(RESULTS / "downstream.json", rows, KEY)
                 # What docs/benchmarks.md calls by the same name is the same thing; fewer seeds are no result there.
                 named = [row for row in rows if row["model"] == "lightgbm_embeddings" and len(row["seeds"]) >= 3]
@@ -66,14 +68,16 @@ def main() -> None:
                     merge_rows(RESULTS / "quality.json", named, KEY)
 
 
-def _rows(protocol: Protocol, seeds: list[int], *, folds: int | None = None) -> Iterator[list[dict[str, Any]]]:
+def _rows(
+    protocol: Protocol, seeds: list[int], grown: list[tuple[str, str]], *, folds: int | None = None
+) -> Iterator[list[dict[str, Any]]]:
     """After each seed a row per model: mean over folds for each seed, then mean and deviation over the seeds so far."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     began = time.perf_counter()
     for count, seed in enumerate(seeds, start=1):
         of_seed: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for number, fold in enumerate(itertools.islice(protocol.folds(), folds), start=1):
-            for model, metrics in _judged(protocol, fold, seed).items():
+            for model, metrics in _judged(protocol, fold, seed, grown).items():
                 for name, value in metrics.items():
                     if not isinstance(value, Undefined):
                         of_seed[model][name].append(value)
@@ -98,8 +102,8 @@ def _rows(protocol: Protocol, seeds: list[int], *, folds: int | None = None) -> 
         ]
 
 
-def _judged(protocol: Protocol, fold: Fold, seed: int) -> dict[str, dict[str, Metric]]:
-    """Metrics of the network alone and of every tree model on the fold's test rows."""
+def _judged(protocol: Protocol, fold: Fold, seed: int, grown: list[tuple[str, str]]) -> dict[str, dict[str, Metric]]:
+    """Metrics on the fold's test rows of the network alone and of the trees `grown`, by learner and variant."""
     specs, bench = protocol.specs, fold.bench
     model, trainer = specs["model"], specs["trainer"]
     assert isinstance(model, SageSpec) and isinstance(trainer, TrainerSpec)
@@ -117,7 +121,7 @@ def _judged(protocol: Protocol, fold: Fold, seed: int) -> dict[str, dict[str, Me
     )
     stacked = Stacked.of(bench, fold.task, said)
     judged = {"temporal_sage": fold.judge(expit(networks.test[fold.task]))}
-    for learner, variant in GROWN:
+    for learner, variant in grown:
         trees = grow(stacked, learner, variant, seed=seed, threads=trainer.threads)
         if isinstance(trees, Undefined):  # users of p2p have no columns of their own
             log.info("%s on %s: %s", learner, variant, trees)
