@@ -182,9 +182,8 @@ def _provenance(time: np.ndarray, vectors: np.ndarray, provenance: Provenance) -
 
 def _values(vectors: np.ndarray, score: np.ndarray | None) -> dict[str, Any]:
     flat = pa.array(np.ascontiguousarray(vectors, np.float32).reshape(-1))
+    no_score = pa.nulls(len(vectors), pa.float64())
     return {
-        "score": pa.nulls(len(vectors), pa.float64())
-        if score is None
-        else pa.array(score, pa.float64(), from_pandas=True),
+        "score": no_score if score is None else pa.array(score, pa.float64(), from_pandas=True),
         EMBEDDING: pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1]),
     }

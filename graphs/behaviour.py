@@ -58,7 +58,7 @@ class BehaviourSpec:
     event.hour_cos, event.day_of_week with Monday 0, UTC). Families that only a spec which names them has:
       streaks      fraud_streak: of the labels known, in the order in which they became known, how many of the last
                    are fraud in a row; fraud_streak_seconds: since the first event of these; innocent_seconds: since
-                   the newest event known to be none. What was compromised is so for a time, which windows of fixed
+                   the newest event known not to be. What was compromised is so for a time, which windows of fixed
                    length see the ends of only
       usual        amount_to_median, amount_to_deviation: the amount over the median of the last 100, and its distance
                    from it in median absolute deviations (events only); largest_to_median_<w>: the largest of these
