@@ -63,7 +63,8 @@ def main() -> None:
             for rows in _rows(protocol, seeds, grown, folds=arguments.folds):
                 merge_rows(RESULTS / "downstream.json", rows, KEY)
                 # What docs/benchmarks.md calls by the same name is the same thing; fewer seeds are no result there.
-                named = [row for row in rows if row["model"] == "lightgbm_embeddings" and len(row["seeds"]) >= 3]
+                same = ("lightgbm_embeddings",) if arguments.members else ("lightgbm_embeddings", "temporal_sage")
+                named = [row for row in rows if row["model"] in same and len(row["seeds"]) >= 3]
                 if named and arguments.folds is None:
                     merge_rows(RESULTS / "quality.json", named, KEY)
 
