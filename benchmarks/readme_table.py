@@ -70,6 +70,8 @@ def downstream_table(rows: Sequence[dict[str, Any]]) -> str:
         network = by_key[dataset, protocol, "temporal_sage"]
         for learner, title in LEARNERS.items():
             found = [by_key.get((dataset, protocol, f"{learner}_{variant}")) for variant in VARIANTS]
+            if not any(found):
+                continue
             cells = [*(_number(row["ap"]) if row else "–" for row in found), _number(network["ap"])]
             name = f"{DATASETS.get(dataset, dataset)}, {protocol.replace('_', ' ')}"
             lines.append(f"| {name} | {title} | {' | '.join(cells)} | {len(network['seeds'])} |")
