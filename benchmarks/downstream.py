@@ -12,6 +12,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,6 @@ from gnn.downstream import VARIANTS, Stacked, grow
 from gnn.metrics import Metric, Undefined
 from gnn.temporal_sage import SageSpec
 from gnn.trainer import TrainerSpec
-from graphs.config import compose
-from graphs.signatures import check_config
 
 log = logging.getLogger("downstream")
 
@@ -55,9 +54,7 @@ def main() -> None:
                 overrides.append(f"data.root={arguments.world}")
             if arguments.members:
                 overrides.append(f"trainer.members={arguments.members}")
-            if overrides:
-                call = check_config(compose("train", [f"experiment={protocol.experiment}", *overrides]))
-                protocol.__dict__["specs"] = call.keywords
+            protocol = replace(protocol, overrides=tuple(overrides))
             seeds = [int(seed) for seed in arguments.seeds.split(",")]
             grown = list(itertools.product(arguments.learners.split(","), arguments.variants.split(",")))
             for rows in _rows(protocol, seeds, grown, folds=arguments.folds):

@@ -70,16 +70,17 @@ class Fold:
 
 @dataclass(frozen=True)
 class Protocol:
-    """A named experiment (configs/experiment) and its folds."""
+    """A named experiment (configs/experiment), with `overrides` of it, and its folds."""
 
     dataset: str
     name: str
     experiment: str
+    overrides: tuple[str, ...] = ()
 
     @cached_property
     def specs(self) -> Mapping[str, Any]:
         """The experiment's arguments of `gnn.pipeline.train`, checked and built."""
-        call = check_config(compose("train", [f"experiment={self.experiment}"]))
+        call = check_config(compose("train", [f"experiment={self.experiment}", *self.overrides]))
         assert isinstance(call, functools.partial)
         return call.keywords
 

@@ -217,7 +217,7 @@ class _Speaker:
 
     def _event_vectors(self, space: Networks, phase: Phase, ready: Ready, rows: np.ndarray) -> np.ndarray:
         """Vectors (events, width) of all events that are needed to speak of `rows`."""
-        if self.bench.split.labels_stop and phase is not self.bench.judged:
+        if phase.graph is not self.bench.judged.graph:
             return embed_all(space.members[0], ready.inputs, stop=self._stop(rows)).levels[-1].numpy()
         if self._judged_vectors is None:
             stop = self._stop(_rows(self.bench, self.task)[1])

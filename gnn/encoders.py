@@ -197,7 +197,7 @@ class EventEncoder(nn.Module):
         sizes = [2 + len(words) for words in space.vocabularies.values()]
         widths = [min(category_width, max(2, round(1.6 * size**0.56))) for size in sizes]
         self.embeddings = nn.ModuleList(nn.Embedding(size, w) for size, w in zip(sizes, widths, strict=True))
-        binned = np.flatnonzero(np.isfinite(space.edges).all(axis=1)) if space.edges.shape[1] else np.zeros(0, int)
+        binned = np.flatnonzero(np.isfinite(space.edges).any(axis=1))
         edges = np.pad(space.edges[binned], ((0, 0), (1, 1)), constant_values=((0, 0), (-CLIP, CLIP)))
         self.register_buffer("binned", torch.from_numpy(binned), persistent=False)
         self.register_buffer("low", torch.from_numpy(edges[:, :-1].copy()), persistent=False)

@@ -328,7 +328,8 @@ def tally_usual(
     out: np.ndarray,
 ) -> None:
     """Write for each event its amount over the median of the entity's last USUAL amounts and its distance in median
-    deviations; then, for events and moments alike, per window the largest of these amounts in it over the median."""
+    deviations; then, for events and moments alike, the largest of these amounts in each of `windows`, which ascend,
+    over the median."""
     recent, when = np.empty(USUAL), np.empty(USUAL, np.int64)
     for entity in range(len(offsets) - 1):
         head, n, last = offsets[entity], 0, np.int64(-1)
@@ -348,21 +349,22 @@ def tally_usual(
             if size == 0:
                 continue
             median = np.median(recent[:size])
-            if of_events:
-                if paid == paid:
-                    deviation = np.median(np.abs(recent[:size] - median))
-                    if median != 0:
-                        out[row, place] = paid / median
-                    if deviation > 0:
-                        out[row, place + 1] = (paid - median) / deviation
-                place += 2
+            if of_events and paid == paid:
+                deviation = np.median(np.abs(recent[:size] - median))
+                if median != 0:
+                    out[row, place] = paid / median
+                if deviation > 0:
+                    out[row, place + 1] = (paid - median) / deviation
+            if median == 0:
+                continue
+            # From the newest back: a longer window begins where the shorter ended.
+            back, largest, first = 0, -np.inf, place + 2 if of_events else place
             for window in range(len(windows)):
-                largest = -np.inf
-                for one in range(size):
-                    if when[one] >= now - windows[window]:
-                        largest = max(largest, recent[one])
-                if median != 0 and largest != -np.inf:
-                    out[row, place + window] = largest / median
+                while back < size and when[(n - 1 - back) % USUAL] >= now - windows[window]:
+                    largest = max(largest, recent[(n - 1 - back) % USUAL])
+                    back += 1
+                if back > 0:
+                    out[row, first + window] = largest / median
 
 
 @njit(cache=True, nogil=True)
