@@ -185,15 +185,25 @@ class EventEncoder(nn.Module):
 
     A numeric column with edges is also given by its place between training quantiles (piecewise linear encoding,
     Gorishniy et al. 2022, "On Embeddings for Numerical Features"), which lets a network cut at a threshold the way a
-    tree does.
+    tree does. In training every numeric column of every row is at its centre with probability `column_dropout`, so that
+    no few columns carry all: what one of them means may have changed by the time the network is used.
     """
 
     binned: Tensor
     low: Tensor
     high: Tensor
 
-    def __init__(self, space: FeatureSpace, width: int, *, dropout: float = 0.0, category_width: int = 16) -> None:
+    def __init__(
+        self,
+        space: FeatureSpace,
+        width: int,
+        *,
+        dropout: float = 0.0,
+        column_dropout: float = 0.0,
+        category_width: int = 16,
+    ) -> None:
         super().__init__()
+        self.column_dropout = column_dropout
         sizes = [2 + len(words) for words in space.vocabularies.values()]
         widths = [min(category_width, max(2, round(1.6 * size**0.56))) for size in sizes]
         self.embeddings = nn.ModuleList(nn.Embedding(size, w) for size, w in zip(sizes, widths, strict=True))
@@ -212,6 +222,8 @@ class EventEncoder(nn.Module):
         )
 
     def forward(self, numeric: Tensor, codes: Tensor) -> Tensor:
+        if self.training and self.column_dropout:
+            numeric = numeric * (torch.rand_like(numeric) >= self.column_dropout)
         parts = [numeric]
         if len(self.binned):
             inside = (numeric[:, self.binned].unsqueeze(-1) - self.low) / (self.high - self.low).clamp_min(1e-3)

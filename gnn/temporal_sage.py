@@ -29,8 +29,8 @@ class SageSpec:
 
     `width` of every embedding, `message_width` of what travels along an edge, `layers` of message passing, `k` last
     events per entity, `node_k` last events that a node head reads, `bins` edges of the piecewise encoding (0: none) of
-    the columns that match a pattern of `binned` (shell wildcards), `aggregator` of messages, `edges`: "none" cuts all
-    messages, which is the floor that shows what the graph adds.
+    the columns that match a pattern of `binned` (shell wildcards), `column_dropout` of numeric columns (training),
+    `aggregator` of messages, `edges`: "none" cuts all messages, which is the floor that shows what the graph adds.
     """
 
     width: int = 64
@@ -41,6 +41,7 @@ class SageSpec:
     bins: int = 0
     binned: tuple[str, ...] = ("*",)
     dropout: float = 0.1
+    column_dropout: float = 0.0
     aggregator: Literal["mean_max", "attention"] = "mean_max"
     edges: Literal["real", "none", "shuffled"] = "real"
 
@@ -48,8 +49,9 @@ class SageSpec:
         for name in ("width", "message_width", "layers", "k", "node_k"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"model.{name}: got {getattr(self, name)}, expected at least 1")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"model.dropout: got {self.dropout}, expected a share in [0, 1)")
+        for name in ("dropout", "column_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"model.{name}: got {getattr(self, name)}, expected a share in [0, 1)")
         if self.bins < 0:
             raise ConfigError(f"model.bins: got {self.bins}, expected 0 or more")
 
@@ -135,7 +137,7 @@ class NodeHead(nn.Module):
 
     def __init__(self, spec: SageSpec, space: FeatureSpace, edge_width: int) -> None:
         super().__init__()
-        self.encoder = EventEncoder(space, spec.width, dropout=spec.dropout)
+        self.encoder = EventEncoder(space, spec.width, dropout=spec.dropout, column_dropout=spec.column_dropout)
         self.state = WindowState(spec, 1, edge_width)
         self.head = Head(spec.node_width, spec.width, dropout=spec.dropout)
 
@@ -164,7 +166,7 @@ class TemporalSage(nn.Module):
     ) -> None:
         super().__init__()
         self.spec = spec
-        self.encoder = EventEncoder(space, spec.width, dropout=spec.dropout)
+        self.encoder = EventEncoder(space, spec.width, dropout=spec.dropout, column_dropout=spec.column_dropout)
         self.sage = nn.ModuleList(SageLayer(spec, slots, edge_width) for _ in range(spec.layers))
         self.event_head = Head(2 * spec.width, spec.width, dropout=spec.dropout)
         self.node_heads = nn.ModuleDict(

@@ -77,3 +77,16 @@ def test_an_event_without_any_column_can_be_encoded() -> None:
     fitted = FeatureSpace.fit(bare, np.array([True, True]))
     out = EventEncoder(fitted, 8)(torch.from_numpy(fitted.numeric(bare)), torch.from_numpy(fitted.codes(bare)))
     assert torch.isfinite(out).all()
+
+
+def test_dropped_columns_are_at_their_centre_in_training_only() -> None:
+    encoder, seen = EventEncoder(space(), 8, column_dropout=0.5), []
+    encoder.layers[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][:, :2].detach()))
+    numeric, codes = torch.ones(1000, 2), torch.zeros(1000, 1, dtype=torch.int64)
+    torch.manual_seed(0)
+    encoder.train()(numeric, codes)
+    encoder.eval()(numeric, codes)
+    assert set(seen[0].unique().tolist()) == {0.0, 1.0}
+    np.testing.assert_allclose(seen[0].mean(0), 0.5, atol=0.05)  # each by itself
+    assert 0.2 < (seen[0][:, 0] * seen[0][:, 1]).mean() < 0.3
+    assert seen[1].eq(1).all()
