@@ -1,7 +1,8 @@
 """What our vectors add to boosted trees, by the protocols of docs/benchmarks.md: `python benchmarks/downstream.py`.
 
 The network is trained, the known rows are cross-fitted in time, trees are grown with and without what networks said.
-Every row is a mean over seeds (and folds); rows are merged into results/downstream.json as they are done.
+One seed on one fold is a part by itself, kept in results/downstream_parts.json; rows of results/downstream.json are
+means over the seeds all of whose folds are done.
 """
 
 from __future__ import annotations
@@ -10,14 +11,12 @@ import argparse
 import itertools
 import logging
 import time
-from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-from quality import PROTOCOLS, Fold, Protocol
-from results_io import RESULTS, merge_rows
+import pandas as pd
+from quality import HANDBOOK_FOLDS, PROTOCOLS, Fold, Protocol
+from results_io import RESULTS, merge_rows, read_rows
 from scipy.special import expit
 
 from gnn.boosting import LEARNERS
@@ -30,6 +29,10 @@ from gnn.trainer import TrainerSpec
 log = logging.getLogger("downstream")
 
 KEY = ("dataset", "protocol", "model")
+METRICS = ("auc", "ap", "hits100", "recall_at_budget", "cp100")
+PARTS = RESULTS / "downstream_parts.json"
+"""One seed of one fold each, so that a day of work can be done in pieces; the rows of downstream.json are their
+means."""
 
 
 def main() -> None:
@@ -38,7 +41,7 @@ def main() -> None:
         "--only", default="sffsd/forward,world,p2p,fdh", help="dataset or dataset/protocol, with commas"
     )
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--folds", type=int, help="only the first so many folds (fdh has four)")
+    parser.add_argument("--folds", help="only these folds, counted from 1, with commas (fdh has four)")
     parser.add_argument("--members", type=int, help="members of every network (default: the experiment's)")
     parser.add_argument("--learners", default=",".join(LEARNERS))
     parser.add_argument("--variants", default=",".join(VARIANTS))
@@ -47,6 +50,9 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     logging.getLogger("gnn.trainer").setLevel(logging.WARNING)
     wanted = arguments.only.split(",")
+    seeds = [int(seed) for seed in arguments.seeds.split(",")]
+    only = [int(fold) for fold in arguments.folds.split(",")] if arguments.folds else None
+    grown = list(itertools.product(arguments.learners.split(","), arguments.variants.split(",")))
     for protocol in PROTOCOLS:
         if {protocol.dataset, f"{protocol.dataset}/{protocol.name}"} & set(wanted):
             overrides = []
@@ -55,49 +61,56 @@ def main() -> None:
             if arguments.members:
                 overrides.append(f"trainer.members={arguments.members}")
             protocol = replace(protocol, overrides=tuple(overrides))
-            seeds = [int(seed) for seed in arguments.seeds.split(",")]
-            grown = list(itertools.product(arguments.learners.split(","), arguments.variants.split(",")))
-            for rows in _rows(protocol, seeds, grown, folds=arguments.folds):
-                merge_rows(RESULTS / "downstream.json", rows, KEY)
-                # What docs/benchmarks.md calls by the same name is the same thing; fewer seeds are no result there.
-                same = ("lightgbm_embeddings",) if arguments.members else ("lightgbm_embeddings", "temporal_sage")
-                named = [row for row in rows if row["model"] in same and len(row["seeds"]) >= 3]
-                if named and arguments.folds is None:
-                    merge_rows(RESULTS / "quality.json", named, KEY)
+            for number, fold in enumerate(protocol.folds(), start=1):
+                for seed in seeds if only is None or number in only else []:
+                    merge_rows(PARTS, _parts(protocol, fold, number, seed, grown), (*KEY, "seed", "fold"))
+                    _sum_up(protocol, own_members=not arguments.members)
 
 
-def _rows(
-    protocol: Protocol, seeds: list[int], grown: list[tuple[str, str]], *, folds: int | None = None
-) -> Iterator[list[dict[str, Any]]]:
-    """After each seed a row per model: mean over folds for each seed, then mean and deviation over the seeds so far."""
-    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+def _parts(
+    protocol: Protocol, fold: Fold, number: int, seed: int, grown: list[tuple[str, str]]
+) -> list[dict[str, Any]]:
+    """A row per model of one seed on one fold."""
     began = time.perf_counter()
-    for count, seed in enumerate(seeds, start=1):
-        of_seed: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-        for number, fold in enumerate(itertools.islice(protocol.folds(), folds), start=1):
-            for model, metrics in _judged(protocol, fold, seed, grown).items():
-                for name, value in metrics.items():
-                    if not isinstance(value, Undefined):
-                        of_seed[model][name].append(value)
-            told = {model: round(metrics["ap"][-1], 4) for model, metrics in of_seed.items()}
-            log.info("%s/%s seed %d fold %d: AP %s", protocol.dataset, protocol.name, seed, number, told)
-        for model, metrics in of_seed.items():
-            for name, values in metrics.items():
-                found[model][name].append(float(np.mean(values)))
-        yield [
-            {
-                "dataset": protocol.dataset,
-                "protocol": protocol.name,
-                "model": model,
-                **{name: round(float(np.mean(values)), 4) for name, values in metrics.items()},
-                "seeds": seeds[:count],
-                "folds": number,
-                "members": protocol.specs["trainer"].members,
-                "std": {name: round(float(np.std(values)), 4) for name, values in metrics.items()},
-                "seconds_a_seed": round((time.perf_counter() - began) / count, 1),
-            }
-            for model, metrics in found.items()
-        ]
+    judged = _judged(protocol, fold, seed, grown)
+    told = {model: metrics["ap"] for model, metrics in judged.items()}
+    log.info("%s/%s seed %d fold %d: AP %s", protocol.dataset, protocol.name, seed, number, told)
+    shared = {"dataset": protocol.dataset, "protocol": protocol.name, "seed": seed, "fold": number}
+    shared["members"] = protocol.specs["trainer"].members
+    shared["seconds"] = round(time.perf_counter() - began, 1)
+    return [
+        {**shared, "model": model}
+        | {name: round(value, 4) for name, value in metrics.items() if not isinstance(value, Undefined)}
+        for model, metrics in judged.items()
+    ]
+
+
+def _sum_up(protocol: Protocol, *, own_members: bool) -> None:
+    members, folds = protocol.specs["trainer"].members, len(HANDBOOK_FOLDS) if protocol.dataset == "fdh" else 1
+    wanted = {"dataset": protocol.dataset, "protocol": protocol.name, "members": members}
+    rows = means([part for part in read_rows(PARTS) if wanted.items() <= part.items()], folds)
+    merge_rows(RESULTS / "downstream.json", [wanted | row for row in rows], KEY)
+    # What docs/benchmarks.md calls by the same name is the same thing; fewer seeds are no result there.
+    same = ("lightgbm_embeddings", "temporal_sage") if own_members else ("lightgbm_embeddings",)
+    named = [wanted | row for row in rows if row["model"] in same and len(row["seeds"]) >= 3]
+    merge_rows(RESULTS / "quality.json", named, KEY)
+
+
+def means(parts: list[dict[str, Any]], folds: int) -> list[dict[str, Any]]:
+    """A row per model: the mean over folds of each seed that has them all, then mean and deviation over these seeds."""
+    rows = []
+    for model, of_model in pd.DataFrame(parts).groupby("model"):
+        seeds = of_model.groupby("seed").filter(lambda of_seed: len(of_seed) == folds).groupby("seed")
+        if not len(seeds):
+            continue
+        judged = seeds[[name for name in METRICS if name in of_model and of_model[name].notna().any()]].mean()
+        row = {"model": model, **_rounded(judged.mean()), "seeds": judged.index.tolist(), "folds": folds}
+        rows.append(row | {"std": _rounded(judged.std(ddof=0)), "seconds_a_seed": round(seeds.seconds.sum().mean(), 1)})
+    return rows
+
+
+def _rounded(values: pd.Series[float]) -> dict[str, float]:
+    return {str(name): round(float(value), 4) for name, value in values.items()}
 
 
 def _judged(protocol: Protocol, fold: Fold, seed: int, grown: list[tuple[str, str]]) -> dict[str, dict[str, Metric]]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from results_io import RESULTS, read_rows
 from ring_pages import ring_summary, ring_tables
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
 START = "<!-- results: made by benchmarks/readme_table.py from benchmarks/results/{name} -->\n"
 END = "<!-- end of results -->"
 
@@ -94,12 +93,6 @@ def with_table(page: str, table: str, name: str) -> str:
     return f"{before}{start}{table}{END}{after}"
 
 
-def read_rows(name: str) -> list[dict[str, Any]]:
-    """The rows of a result file; none where the benchmark hasn't been run."""
-    results = RESULTS / name
-    return json.loads(results.read_text())["rows"] if results.exists() else []
-
-
 TABLES = (
     (ROOT / "README.md", "quality.json", results_table),
     (ROOT / "docs" / "benchmarks.md", "downstream.json", downstream_table),
@@ -110,4 +103,4 @@ TABLES = (
 
 if __name__ == "__main__":
     for page, name, table in TABLES:
-        page.write_text(with_table(page.read_text(), table(read_rows(name)), name))
+        page.write_text(with_table(page.read_text(), table(read_rows(RESULTS / name)), name))

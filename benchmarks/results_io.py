@@ -20,7 +20,7 @@ def merge_rows(path: Path, rows: Iterable[Mapping[str, Any]], key: tuple[str, ..
 
     Every row carries the commit and the command that made it; the file names the machine of the last run.
     """
-    before = json.loads(path.read_text())["rows"] if path.exists() else []
+    before = read_rows(path)
     made = {"commit": _commit(), "command": _command()}
     fresh = [{**row, **made} for row in rows]
     replaced = {tuple(row.get(name) for name in key) for row in fresh}
@@ -31,6 +31,11 @@ def merge_rows(path: Path, rows: Iterable[Mapping[str, Any]], key: tuple[str, ..
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     temporary.replace(path)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a result file; none where the benchmark hasn't been run."""
+    return json.loads(path.read_text())["rows"] if path.exists() else []
 
 
 def _machine() -> str:

@@ -8,6 +8,7 @@ with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(ROOT / "benchmarks")
     readme_table = importlib.import_module("readme_table")
     ring_pages = importlib.import_module("ring_pages")
+    results_io = importlib.import_module("results_io")
 
 
 def row(model, auc, ap):
@@ -29,7 +30,7 @@ def test_a_learner_that_was_grown_has_a_line_with_what_each_variant_reached():
 def test_the_pages_show_the_committed_results():
     for page, name, table in readme_table.TABLES:
         shown = page.read_text()
-        wanted = readme_table.with_table(shown, table(readme_table.read_rows(name)), name)
+        wanted = readme_table.with_table(shown, table(results_io.read_rows(results_io.RESULTS / name)), name)
         assert shown == wanted, "run: python benchmarks/readme_table.py"
 
 
@@ -52,4 +53,6 @@ def test_an_archetype_counts_each_true_ring_once():
 
 def test_the_plot_is_of_the_committed_results():
     committed = (ROOT / "docs" / "images" / "ring_recall.svg").read_text(encoding="utf-8")
-    assert committed == ring_pages.draw(readme_table.read_rows("rings.json")), "run: python benchmarks/ring_pages.py"
+    assert committed == ring_pages.draw(results_io.read_rows(results_io.RESULTS / "rings.json")), (
+        "run: python benchmarks/ring_pages.py"
+    )
