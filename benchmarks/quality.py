@@ -210,7 +210,7 @@ def _scores(protocol: Protocol, fold: Fold, model: str, seed: int) -> np.ndarray
     if model == "lightgbm_embeddings":
         return _stacked(protocol, fold, seed)
     if model == "hetero_sage":
-        reference = HeteroSageSpec(width=sage.width, dropout=sage.dropout)
+        reference = HeteroSageSpec(width=sage.width, bins=sage.bins, binned=sage.binned, dropout=sage.dropout)
         return expit(reference.train(bench, replace(trainer, members=1), seed=seed).test[task])
     return expit(bench.train_networks(sage.with_edges(EDGES[model]), trainer, seed=seed).test[task])
 

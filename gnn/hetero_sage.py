@@ -6,6 +6,7 @@ asked about is the root of its own subgraph; two layers of convolution make one 
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -33,12 +34,14 @@ class HeteroSageSpec:
     """Size of the reference model.
 
     `width` of every embedding; one layer of convolution per entry of `fanouts`, which are the last events taken of
-    an entity at that hop; `batch` seeds a step; `dropout` in encoder and head.
+    an entity at that hop; `batch` seeds a step; `bins` and `binned` as in `SageSpec`; `dropout` in encoder and head.
     """
 
     width: int = 64
     fanouts: tuple[int, ...] = (15, 10)
     batch: int = 1024
+    bins: int = 0
+    binned: tuple[str, ...] = ("*",)
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
@@ -46,6 +49,8 @@ class HeteroSageSpec:
             raise ConfigError(f"model: width {self.width} and batch {self.batch} must be at least 1")
         if not self.fanouts or min(self.fanouts) < 1:
             raise ConfigError(f"model.fanouts: got {list(self.fanouts)}, expected at least one number, each above 0")
+        if self.bins < 0:
+            raise ConfigError(f"model.bins: got {self.bins}, expected 0 or more")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"model.dropout: got {self.dropout}, expected a share in [0, 1)")
 
@@ -67,13 +72,13 @@ class HeteroSageSpec:
         for task in [*([EVENTS] if bench.events else []), *bench.judged.nodes]:
             epochs, spaces = trainer.epochs, None
             if bench.split.has_validation:
-                choosing = _Examples.of(bench, bench.choosing, task)
+                choosing = _Examples.of(self, bench, bench.choosing, task)
                 run = _Run(self, choosing, trainer, seed)
                 epochs = run.choose(on_epoch)
                 valid[task] = run.score(choosing)
                 history += run.history
                 spaces = None if trainer.refit else choosing.spaces
-            judged = _Examples.of(bench, bench.judged, task, spaces=spaces)
+            judged = _Examples.of(self, bench, bench.judged, task, spaces=spaces)
             if spaces is None:
                 run = _Run(self, judged, trainer, seed)
                 run.repeat(epochs)
@@ -104,9 +109,12 @@ class _Examples:
     judged: Tensor
 
     @classmethod
-    def of(cls, bench: Workbench, phase: Phase, task: str, *, spaces: _Spaces | None = None) -> _Examples:
+    def of(
+        cls, spec: HeteroSageSpec, bench: Workbench, phase: Phase, task: str, *, spaces: _Spaces | None = None
+    ) -> _Examples:
         """Lay out a phase, encoded by `spaces` or, without, by what its own past says."""
-        space = FeatureSpace.fit(phase.columns, phase.past) if spaces is None else spaces[0]
+        fit = functools.partial(FeatureSpace.fit, bins=spec.bins, binned=spec.binned)
+        space = fit(phase.columns, phase.past) if spaces is None else spaces[0]
         data = to_hetero_data(phase.graph)
         data[EVENT].x, data[EVENT].codes = _encoded(space, phase.columns)
         data[EVENT].label_known_time = torch.from_numpy(phase.graph.log.label_known_time)
@@ -118,7 +126,7 @@ class _Examples:
         asked = phase.nodes[task]
         own_space = None if spaces is None else spaces[1]
         if own_space is None:
-            own_space = FeatureSpace.fit(asked.columns, np.arange(asked.fitted))
+            own_space = fit(asked.columns, np.arange(asked.fitted))
         node = torch.from_numpy(asked.questions.entity.astype(np.int64))
         when, label = torch.from_numpy(asked.questions.as_of), torch.from_numpy(asked.label.astype(np.float32))
         own = _encoded(own_space, asked.columns)

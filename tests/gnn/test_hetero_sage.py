@@ -18,7 +18,7 @@ from graphs.behaviour import BehaviourSpec
 from graphs.errors import ConfigError
 from graphs.events import EventLog
 
-SPEC = HeteroSageSpec(width=8, fanouts=(3, 3), batch=16)
+SPEC = HeteroSageSpec(width=8, fanouts=(3, 3), batch=16, bins=2)
 TRAINER = TrainerSpec(epochs=2, threads=1)
 
 
@@ -79,6 +79,6 @@ def test_entities_are_judged_beside_events(random_log: Callable[..., EventLog]) 
 
 
 def test_faulty_sizes_are_refused() -> None:
-    for fault in ({"fanouts": ()}, {"fanouts": (3, 0)}, {"width": 0}, {"batch": 0}, {"dropout": 1.0}):
+    for fault in ({"fanouts": ()}, {"fanouts": (3, 0)}, {"width": 0}, {"batch": 0}, {"bins": -1}, {"dropout": 1.0}):
         with pytest.raises(ConfigError):
             HeteroSageSpec(**fault)  # type: ignore[arg-type]
