@@ -137,7 +137,7 @@ def _judged(protocol: Protocol, fold: Fold, seed: int, grown: list[tuple[str, st
         if isinstance(trees, Undefined):  # users of p2p have no columns of their own
             log.info("%s on %s: %s", learner, variant, trees)
             continue
-        judged[f"{learner}_{variant}"] = fold.judge(trees.scores(stacked.rows(variant)[1]))
+        judged[f"{learner}_{variant}"] = fold.judge(stacked.scores(trees, variant))
     return judged
 
 

@@ -225,7 +225,7 @@ def _stacked(protocol: Protocol, fold: Fold, seed: int) -> np.ndarray | Undefine
     )
     stacked = Stacked.of(fold.bench, fold.task, said)
     trees = grow(stacked, "lightgbm", "embeddings", seed=seed, threads=trainer.threads)
-    return trees if isinstance(trees, Undefined) else trees.scores(stacked.rows("embeddings")[1])
+    return trees if isinstance(trees, Undefined) else stacked.scores(trees, "embeddings")
 
 
 def _judged(label: np.ndarray, score: np.ndarray, amount: np.ndarray | None = None) -> dict[str, Metric]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import lightgbm
 import numpy as np
+from scipy.special import expit
 
 from gnn.metrics import Undefined, one_class
 
@@ -26,21 +27,27 @@ ROUNDS_UNCHOSEN = 200
 
 @dataclass(frozen=True)
 class Rows:
-    """Columns (rows, features) float32, NaN for missing, and labels (rows,) in {0, 1}."""
+    """Columns (rows, features) float32, NaN for missing, labels (rows,) in {0, 1}, and log-odds (rows,) that the trees
+    start from, if somebody else has said any."""
 
     x: np.ndarray
     y: np.ndarray
+    start: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.y)
 
+    def __getitem__(self, taken: slice) -> Rows:
+        return Rows(self.x[taken], self.y[taken], None if self.start is None else self.start[taken])
+
 
 @dataclass(frozen=True)
 class Trees:
-    """Grown trees: `scores(x)` fraud probabilities (rows,) float64, `contributions(x)` (rows, features) of each column
-    to each row's log-odds (TreeSHAP, Lundberg et al. 2020)."""
+    """Grown trees: `scores(x, start)` fraud probabilities (rows,) float64, of rows that start where those did that the
+    trees were grown on (None: nowhere); `contributions(x)` (rows, features) of each column to what the trees add to
+    each row's log-odds (TreeSHAP, Lundberg et al. 2020)."""
 
-    scores: Callable[[np.ndarray], np.ndarray]
+    scores: Callable[[np.ndarray, np.ndarray | None], np.ndarray]
     contributions: Callable[[np.ndarray], np.ndarray]
 
 
@@ -90,7 +97,10 @@ def grow_lightgbm(
         said = model.predict(without_negative_codes(x, categorical), num_iteration=rounds, **how)
         return np.asarray(said, dtype=np.float64)
 
-    return Trees(ask, lambda x: ask(x, pred_contrib=True)[:, :-1])
+    def scores(x: np.ndarray, start: np.ndarray | None) -> np.ndarray:
+        return ask(x) if start is None else expit(ask(x, raw_score=True) + start)
+
+    return Trees(scores, lambda x: ask(x, pred_contrib=True)[:, :-1])
 
 
 def grow_xgboost(
@@ -109,9 +119,11 @@ def grow_xgboost(
         return reason
     kinds = ["c" if place in categorical else "q" for place in range(fit.x.shape[1])]
 
-    def data(x: np.ndarray, y: np.ndarray | None = None) -> Any:
+    def data(x: np.ndarray, y: np.ndarray | None = None, start: np.ndarray | None = None) -> Any:
         values = without_negative_codes(x, categorical)
-        return xgboost.DMatrix(values, y, feature_types=kinds, enable_categorical=True, nthread=threads)
+        return xgboost.DMatrix(
+            values, y, base_margin=start, feature_types=kinds, enable_categorical=True, nthread=threads
+        )
 
     parameters = {
         "objective": "binary:logistic",
@@ -129,9 +141,9 @@ def grow_xgboost(
         "nthread": threads,
         "verbosity": 0,
     }
-    train = data(fit.x, fit.y)
+    train = data(fit.x, fit.y, fit.start)
     if one_class(valid.y) is None:
-        watched = [(data(valid.x, valid.y), "valid")]
+        watched = [(data(valid.x, valid.y, valid.start), "valid")]
         model = xgboost.train(
             parameters, train, MAX_ROUNDS, evals=watched, early_stopping_rounds=PATIENCE, verbose_eval=False
         )
@@ -141,12 +153,12 @@ def grow_xgboost(
         rounds = ROUNDS_UNCHOSEN
         model = xgboost.train(parameters, train, rounds)
     if refit is not None:
-        model = xgboost.train(parameters, data(refit.x, refit.y), rounds)
+        model = xgboost.train(parameters, data(refit.x, refit.y, refit.start), rounds)
 
-    def ask(x: np.ndarray, **how: bool) -> np.ndarray:
-        return np.asarray(model.predict(data(x), iteration_range=(0, rounds), **how), dtype=np.float64)
+    def ask(rows: Any, **how: bool) -> np.ndarray:
+        return np.asarray(model.predict(rows, iteration_range=(0, rounds), **how), dtype=np.float64)
 
-    return Trees(ask, lambda x: ask(x, pred_contribs=True)[:, :-1])
+    return Trees(lambda x, start: ask(data(x, start=start)), lambda x: ask(data(x), pred_contribs=True)[:, :-1])
 
 
 LEARNERS: Mapping[str, Callable[..., Trees | Undefined]] = {"lightgbm": grow_lightgbm, "xgboost": grow_xgboost}
@@ -173,6 +185,7 @@ def _lightgbm_data(
     return lightgbm.Dataset(
         without_negative_codes(rows.x, categorical),
         rows.y,
+        init_score=rows.start,
         reference=reference,
         categorical_feature=list(categorical),
         params={"verbosity": -1, "min_data_in_bin": 1},

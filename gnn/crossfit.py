@@ -72,8 +72,7 @@ class CrossFitted:
     """What was said of the known rows from `first` on (of all, in order of time), and of the test rows.
 
     `fold` (rows,) says which network scored a known row, `tabular` are the trees' own columns of these rows as they
-    were seen then; the first member of `space` made all vectors. `alike`: whether the rows before `first` were seen
-    under labels as fresh as all others, so that trees may be grown on them too.
+    were seen then; the first member of `space` made all vectors.
     """
 
     first: int
@@ -82,7 +81,6 @@ class CrossFitted:
     tabular: TreeRows
     test: Spoken
     space: Networks
-    alike: bool
 
 
 def cross_fit(
@@ -131,7 +129,6 @@ def cross_fit(
         ),
         Spoken(speaker.vectors(space, bench.judged, test), speaker.logits(final, bench.judged, test)),
         space,
-        alike=not bench.split.labels_stop,
     )
 
 

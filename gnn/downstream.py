@@ -104,26 +104,30 @@ class Stacked:
         raw, full = (bench.tree_rows(task, bench.judged, aggregates=aggregates) for aggregates in (False, True))
         return cls(raw, full, said)
 
-    def rows(self, variant: str) -> tuple[Rows, np.ndarray]:
-        """The rows that a variant is grown on, and the columns of the test rows.
+    def rows(self, variant: str) -> tuple[Rows, Rows]:
+        """The rows that a variant is grown on, and the test rows.
 
-        Rows that all networks learnt from have no vector and no score; they are kept with missing values where they
-        were seen as all others were. Where labels stop they were seen under fresher ones, which trees notice: there
-        they are left out (docs/decisions/0007).
+        With the score the trees start from it, so that they learn only what the network missed (docs/decisions/0011).
+        Rows that all networks learnt from have no score to start from and are left out.
         """
         table = self._table(variant)
         wanted = [group for group in VARIANTS[variant] if group in ("embedding", "score")]
         if not wanted:
-            return Rows(table.fit_x, table.fit_y), table.judge_x
+            return Rows(table.fit_x, table.fit_y), Rows(table.judge_x, table.judge_y)
         known, test = (
             np.hstack([_columns(said, group) for group in wanted]) for said in (self.said.known, self.said.test)
         )
         seen_then = self.said.tabular
-        own, label = seen_then.fit_x[:, [seen_then.names.index(name) for name in table.names]], seen_then.fit_y
-        if self.said.alike:
-            own, label = table.fit_x, table.fit_y
-            known = np.vstack([np.full((self.said.first, known.shape[1]), np.nan, np.float32), known])
-        return Rows(np.hstack([own, known]), label), np.hstack([table.judge_x, test])
+        own = seen_then.fit_x[:, [seen_then.names.index(name) for name in table.names]]
+        return (
+            Rows(np.hstack([own, known]), seen_then.fit_y, self.said.known.logits),
+            Rows(np.hstack([table.judge_x, test]), table.judge_y, self.said.test.logits),
+        )
+
+    def scores(self, trees: Trees, variant: str) -> np.ndarray:
+        """Probabilities (test rows,) by trees grown on a variant."""
+        _, test = self.rows(variant)
+        return trees.scores(test.x, test.start)
 
     def names(self, variant: str) -> list[tuple[str, str]]:
         """(group, name) of every column of a variant."""
@@ -150,8 +154,8 @@ def grow(stacked: Stacked, learner: str, variant: str, *, seed: int, threads: in
     known, _ = stacked.rows(variant)
     last = len(known) - max(1, round(VALID_SHARE * len(known)))
     return LEARNERS[learner](
-        Rows(known.x[:last], known.y[:last]),
-        Rows(known.x[last:], known.y[last:]),
+        known[:last],
+        known[last:],
         seed=seed,
         categorical=stacked.categorical(variant),
         refit=known,
@@ -161,12 +165,16 @@ def grow(stacked: Stacked, learner: str, variant: str, *, seed: int, threads: in
 
 def grouped_importance(trees: Trees, stacked: Stacked, variant: str, *, most: int = 20_000) -> dict[str, float]:
     """Share of each group of columns in what moves the test rows' log-odds (mean |SHAP|, columns of a group summed
-    first, so that numbers of one vector that cancel each other count for nothing)."""
-    _, x = stacked.rows(variant)
-    taken = np.linspace(0, len(x) - 1, min(len(x), most)).round().astype(np.int64)
-    moved = trees.contributions(x[taken])
+    first, so that numbers of one vector that cancel each other count for nothing). What the trees start from counts
+    for the score."""
+    _, test = stacked.rows(variant)
+    taken = np.linspace(0, len(test) - 1, min(len(test), most)).round().astype(np.int64)
+    moved = trees.contributions(test.x[taken])
     groups = np.array([group for group, _ in stacked.names(variant)])
-    size = {name: float(np.abs(moved[:, groups == name].sum(1)).mean()) for name in VARIANTS[variant]}
+    by_group = {name: moved[:, groups == name].sum(1) for name in VARIANTS[variant]}
+    if test.start is not None:
+        by_group["score"] = by_group["score"] + test.start[taken] - test.start.mean()
+    size = {name: float(np.abs(each).mean()) for name, each in by_group.items()}
     total = sum(size.values())
     return {name: each / total if total else 0.0 for name, each in size.items()}
 
@@ -214,7 +222,7 @@ def prove(
         for variant in VARIANTS:
             trees = grow(stacked, learner, variant, seed=seed, threads=threads)
             name = f"{learner}_{variant}"
-            compared[name] = trees if isinstance(trees, Undefined) else trees.scores(stacked.rows(variant)[1])
+            compared[name] = trees if isinstance(trees, Undefined) else stacked.scores(trees, variant)
             if name == f"{spec.learners[0]}_embeddings" and isinstance(trees, Trees):
                 importance = grouped_importance(trees, stacked, variant)
     model = f"{spec.learners[0]}_embeddings"

@@ -77,7 +77,7 @@ def lightgbm_floor(
         refit=None if refit_x is None or refit_y is None else Rows(refit_x, refit_y),
         threads=threads,
     )
-    return trees if isinstance(trees, Undefined) else trees.scores(test_x)
+    return trees if isinstance(trees, Undefined) else trees.scores(test_x, None)
 
 
 # ---------------------------------------------------------------- columns

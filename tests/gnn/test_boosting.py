@@ -27,12 +27,12 @@ def trees(request: pytest.FixtureRequest) -> Trees:
 
 def test_they_find_what_is_there(trees: Trees) -> None:
     test = drawn(3)
-    assert average_precision(test.y, trees.scores(test.x)) > 0.95
+    assert average_precision(test.y, trees.scores(test.x, None)) > 0.95
 
 
 def test_contributions_add_up_to_the_log_odds_but_for_a_constant(trees: Trees) -> None:
     x = drawn(4).x
-    scores, moved = trees.scores(x), trees.contributions(x)
+    scores, moved = trees.scores(x, None), trees.contributions(x)
     rest = np.log(scores / (1 - scores)) - moved.sum(1)
     assert moved.shape == x.shape and np.ptp(rest) < 1e-3
     assert np.abs(moved[:, 2]).mean() < 0.5 * np.abs(moved[:, 0]).mean()
@@ -42,7 +42,7 @@ def test_contributions_add_up_to_the_log_odds_but_for_a_constant(trees: Trees) -
 def test_the_same_seed_grows_the_same_trees(learner: str) -> None:
     one, two = (LEARNERS[learner](drawn(0), drawn(1), seed=4) for _ in range(2))
     assert isinstance(one, Trees) and isinstance(two, Trees)
-    assert (one.scores(drawn(5).x) == two.scores(drawn(5).x)).all()
+    assert (one.scores(drawn(5).x, None) == two.scores(drawn(5).x, None)).all()
 
 
 @pytest.mark.parametrize("learner", sorted(LEARNERS))
@@ -50,6 +50,21 @@ def test_one_class_grows_nothing_and_validation_of_one_class_chooses_nothing(lea
     rows = drawn(0)
     assert LEARNERS[learner](Rows(rows.x, 0 * rows.y), rows, seed=0) == Undefined("no fraud among the 400 rows")
     assert isinstance(LEARNERS[learner](rows, Rows(rows.x, 0 * rows.y), seed=0), Trees)
+
+
+@pytest.mark.parametrize("learner", sorted(LEARNERS))
+def test_trees_go_on_from_what_was_said_before(learner: str) -> None:
+    def blind(seed: int) -> Rows:
+        """Somebody has found the fraud of the first column; the trees see the others alone."""
+        rows = drawn(seed)
+        return Rows(rows.x[:, 1:], rows.y, np.where(rows.x[:, 0] > 1.2, 4.0, -4.0))
+
+    grown, test = LEARNERS[learner](blind(0), blind(1), seed=0, categorical=(0,), refit=blind(2)), blind(3)
+    assert isinstance(grown, Trees) and test.start is not None
+    scores = grown.scores(test.x, test.start)
+    assert average_precision(test.y, test.start) < 0.8 < 0.95 < average_precision(test.y, scores)  # type: ignore[operator]
+    rest = np.log(scores / (1 - scores)) - test.start - grown.contributions(test.x).sum(1)
+    assert np.ptp(rest) < 1e-3
 
 
 def test_a_missing_code_is_missing() -> None:

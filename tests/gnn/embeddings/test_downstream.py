@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from scipy.special import expit
 
+from gnn.boosting import Trees
 from gnn.bundle import EVENTS, Bundle
 from gnn.crossfit import CrossFitSpec, CrossFitted, Networks, cross_fit
 from gnn.downstream import (
@@ -126,20 +128,26 @@ def test_rows_have_the_columns_of_their_variant(bench: Workbench, said: CrossFit
     stacked = Stacked.of(bench, EVENTS, said)
     for variant in VARIANTS:
         known, test = stacked.rows(variant)
-        assert known.x.shape[1] == test.shape[1] == len(stacked.names(variant))
+        assert known.x.shape[1] == test.x.shape[1] == len(stacked.names(variant))
         assert {group for group, _ in stacked.names(variant)} == set(VARIANTS[variant])
     assert len(stacked.rows("aggregates")[0]) == int(bench.judged.fitted.sum())
 
 
-def test_rows_without_a_score_are_kept_where_they_were_seen_like_the_others(
-    bench: Workbench, said: CrossFitted, log: EventLog
-) -> None:
-    stopped = bench_of(log, labels_stop=True)
-    said_then = fitted(stopped)
-    assert len(Stacked.of(stopped, EVENTS, said_then).rows("embeddings")[0]) == len(said_then.fold)
-    kept, _ = Stacked.of(bench, EVENTS, said).rows("score")
-    assert len(kept) == int(bench.judged.fitted.sum())
-    assert np.isnan(kept.x[: said.first, -1]).all() and (kept.x[said.first :, -1] == said.known.logits).all()
+def test_with_the_score_trees_start_from_it_and_have_no_row_without_it(bench: Workbench, said: CrossFitted) -> None:
+    stacked = Stacked.of(bench, EVENTS, said)
+    for variant in ("score", "embeddings", "raw_embeddings"):
+        known, test = stacked.rows(variant)
+        assert known.start is said.known.logits and test.start is said.test.logits
+        assert (known.x[:, -1] == said.known.logits).all() and len(known) == len(said.fold)
+        assert (known.y == bench.label[bench.judged.fitted][said.first :]).all()
+    assert stacked.rows("aggregates")[0].start is None
+
+
+def test_trees_that_learn_nothing_say_what_the_network_said(bench: Workbench, said: CrossFitted) -> None:
+    stacked = Stacked.of(bench, EVENTS, said)
+    still = Trees(lambda x, start: expit(start), lambda x: np.zeros_like(x))
+    assert (stacked.scores(still, "score") == expit(said.test.logits)).all()
+    assert grouped_importance(still, stacked, "score") == {"raw": 0, "aggregates": 0, "score": 1}
 
 
 def test_importance_is_shared_out_among_groups(bench: Workbench, said: CrossFitted) -> None:
