@@ -1,6 +1,6 @@
 """Gradient boosted trees by LightGBM or XGBoost: grown the same way, stopped on the same metric, asked the same things.
 
-The number of rounds is the one with the best AP on the validation rows; then the trees may be grown again, for as many
+The number of rounds is the one with the best AP on the validation rows; then trees may be grown anew, for as many
 rounds, on all that is known, as the network is. The same input, seed and thread count give the same bits.
 """
 
@@ -49,6 +49,8 @@ class Trees:
 
     scores: Callable[[np.ndarray, np.ndarray | None], np.ndarray]
     contributions: Callable[[np.ndarray], np.ndarray]
+    valid_ap: float | None
+    anew: Callable[[Rows], Trees]
 
 
 def grow_lightgbm(
@@ -57,10 +59,9 @@ def grow_lightgbm(
     *,
     seed: int,
     categorical: tuple[int, ...] = (),
-    refit: Rows | None = None,
     threads: int = 1,
 ) -> Trees | Undefined:
-    """Grow LightGBM's trees on `fit`, rounds chosen on `valid`, then anew on `refit`. Undefined for one class."""
+    """Grow LightGBM's trees on `fit`, rounds chosen on `valid`. Undefined for one class."""
     if (reason := _ungrowable(fit)) is not None:
         return reason
     parameters = {
@@ -80,27 +81,31 @@ def grow_lightgbm(
         "force_row_wise": True,
         "verbosity": -1,
     }
-    train = _lightgbm_data(fit, categorical)
+    train, valid_ap = _lightgbm_data(fit, categorical), None
     if one_class(valid.y) is None:
         stop = lightgbm.early_stopping(PATIENCE, verbose=False)
         judge = _lightgbm_data(valid, categorical, reference=train)
         model = lightgbm.train(parameters, train, MAX_ROUNDS, valid_sets=[judge], callbacks=[stop])
-        rounds = model.best_iteration
+        rounds, valid_ap = model.best_iteration, model.best_score["valid_0"]["average_precision"]
     else:
         logger.warning("LightGBM: %s: %d rounds, chosen by nobody", one_class(valid.y), ROUNDS_UNCHOSEN)
         rounds = ROUNDS_UNCHOSEN
         model = lightgbm.train(parameters, train, rounds)
-    if refit is not None:
-        model = lightgbm.train(parameters, _lightgbm_data(refit, categorical), rounds)
 
-    def ask(x: np.ndarray, **how: bool) -> np.ndarray:
-        said = model.predict(without_negative_codes(x, categorical), num_iteration=rounds, **how)
-        return np.asarray(said, dtype=np.float64)
+    def trees(model: lightgbm.Booster) -> Trees:
+        def ask(x: np.ndarray, **how: bool) -> np.ndarray:
+            said = model.predict(without_negative_codes(x, categorical), num_iteration=rounds, **how)
+            return np.asarray(said, dtype=np.float64)
 
-    def scores(x: np.ndarray, start: np.ndarray | None) -> np.ndarray:
-        return ask(x) if start is None else expit(ask(x, raw_score=True) + start)
+        def scores(x: np.ndarray, start: np.ndarray | None) -> np.ndarray:
+            return ask(x) if start is None else expit(ask(x, raw_score=True) + start)
 
-    return Trees(scores, lambda x: ask(x, pred_contrib=True)[:, :-1])
+        def anew(rows: Rows) -> Trees:
+            return trees(lightgbm.train(parameters, _lightgbm_data(rows, categorical), rounds))
+
+        return Trees(scores, lambda x: ask(x, pred_contrib=True)[:, :-1], valid_ap, anew)
+
+    return trees(model)
 
 
 def grow_xgboost(
@@ -109,7 +114,6 @@ def grow_xgboost(
     *,
     seed: int,
     categorical: tuple[int, ...] = (),
-    refit: Rows | None = None,
     threads: int = 1,
 ) -> Trees | Undefined:
     """Grow XGBoost's trees the same way; categories are split as sets. Needs the extra `downstream`."""
@@ -141,24 +145,33 @@ def grow_xgboost(
         "nthread": threads,
         "verbosity": 0,
     }
-    train = data(fit.x, fit.y, fit.start)
+    train, valid_ap = data(fit.x, fit.y, fit.start), None
     if one_class(valid.y) is None:
         watched = [(data(valid.x, valid.y, valid.start), "valid")]
         model = xgboost.train(
             parameters, train, MAX_ROUNDS, evals=watched, early_stopping_rounds=PATIENCE, verbose_eval=False
         )
-        rounds = model.best_iteration + 1
+        rounds, valid_ap = model.best_iteration + 1, model.best_score
     else:
         logger.warning("XGBoost: %s: %d rounds, chosen by nobody", one_class(valid.y), ROUNDS_UNCHOSEN)
         rounds = ROUNDS_UNCHOSEN
         model = xgboost.train(parameters, train, rounds)
-    if refit is not None:
-        model = xgboost.train(parameters, data(refit.x, refit.y, refit.start), rounds)
 
-    def ask(rows: Any, **how: bool) -> np.ndarray:
-        return np.asarray(model.predict(rows, iteration_range=(0, rounds), **how), dtype=np.float64)
+    def trees(model: Any) -> Trees:
+        def ask(rows: Any, **how: bool) -> np.ndarray:
+            return np.asarray(model.predict(rows, iteration_range=(0, rounds), **how), dtype=np.float64)
 
-    return Trees(lambda x, start: ask(data(x, start=start)), lambda x: ask(data(x), pred_contribs=True)[:, :-1])
+        def anew(rows: Rows) -> Trees:
+            return trees(xgboost.train(parameters, data(rows.x, rows.y, rows.start), rounds))
+
+        return Trees(
+            lambda x, start: ask(data(x, start=start)),
+            lambda x: ask(data(x), pred_contribs=True)[:, :-1],
+            valid_ap,
+            anew,
+        )
+
+    return trees(model)
 
 
 LEARNERS: Mapping[str, Callable[..., Trees | Undefined]] = {"lightgbm": grow_lightgbm, "xgboost": grow_xgboost}

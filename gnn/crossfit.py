@@ -72,7 +72,8 @@ class CrossFitted:
     """What was said of the known rows from `first` on (of all, in order of time), and of the test rows.
 
     `fold` (rows,) says which network scored a known row, `tabular` are the trees' own columns of these rows as they
-    were seen then; the first member of `space` made all vectors.
+    were seen then; the first member of `space` made all vectors. `alike`: whether the rows before `first` were seen
+    under labels as fresh as all others, so that trees may be grown on them too.
     """
 
     first: int
@@ -81,6 +82,7 @@ class CrossFitted:
     tabular: TreeRows
     test: Spoken
     space: Networks
+    alike: bool
 
 
 def cross_fit(
@@ -129,6 +131,7 @@ def cross_fit(
         ),
         Spoken(speaker.vectors(space, bench.judged, test), speaker.logits(final, bench.judged, test)),
         space,
+        alike=not bench.split.labels_stop,
     )
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
+from scipy.special import logit
 
 from gnn.boosting import LEARNERS, Rows, Trees
 from gnn.bundle import EVENTS, Bundle
@@ -104,29 +105,36 @@ class Stacked:
         raw, full = (bench.tree_rows(task, bench.judged, aggregates=aggregates) for aggregates in (False, True))
         return cls(raw, full, said)
 
-    def rows(self, variant: str) -> tuple[Rows, Rows]:
-        """The rows that a variant is grown on, and the test rows.
+    def known(self, variant: str) -> list[Rows]:
+        """What a variant may be grown on: one set of rows, or two of which trees have to choose.
 
         With the score the trees start from it, so that they learn only what the network missed (docs/decisions/0011).
-        Rows that all networks learnt from have no score to start from and are left out.
+        Rows that all networks learnt from have no score. They are left out, or start from the share of fraud, with
+        missing values for what networks say; the latter only where they were seen as all others were (0007).
         """
-        table = self._table(variant)
-        wanted = [group for group in VARIANTS[variant] if group in ("embedding", "score")]
-        if not wanted:
-            return Rows(table.fit_x, table.fit_y), Rows(table.judge_x, table.judge_y)
-        known, test = (
-            np.hstack([_columns(said, group) for group in wanted]) for said in (self.said.known, self.said.test)
-        )
-        seen_then = self.said.tabular
+        table, said = self._table(variant), self.said
+        if not self._asked(variant):
+            return [Rows(table.fit_x, table.fit_y)]
+        spoken, seen_then = self._spoken(variant, said.known), said.tabular
         own = seen_then.fit_x[:, [seen_then.names.index(name) for name in table.names]]
-        return (
-            Rows(np.hstack([own, known]), seen_then.fit_y, self.said.known.logits),
-            Rows(np.hstack([table.judge_x, test]), table.judge_y, self.said.test.logits),
-        )
+        scored = Rows(np.hstack([own, spoken]), seen_then.fit_y, said.known.logits)
+        if not said.alike:
+            return [scored]
+        silent = np.full((said.first, spoken.shape[1]), np.nan, np.float32)
+        share = (table.fit_y.sum() + 1) / (len(table.fit_y) + 2)
+        start = np.concatenate([np.full(said.first, logit(share)), said.known.logits])
+        return [scored, Rows(np.hstack([table.fit_x, np.vstack([silent, spoken])]), table.fit_y, start)]
+
+    def test(self, variant: str) -> Rows:
+        """The test rows as a variant's trees are asked about them."""
+        table, said = self._table(variant), self.said.test
+        if not self._asked(variant):
+            return Rows(table.judge_x, table.judge_y)
+        return Rows(np.hstack([table.judge_x, self._spoken(variant, said)]), table.judge_y, said.logits)
 
     def scores(self, trees: Trees, variant: str) -> np.ndarray:
         """Probabilities (test rows,) by trees grown on a variant."""
-        _, test = self.rows(variant)
+        test = self.test(variant)
         return trees.scores(test.x, test.start)
 
     def names(self, variant: str) -> list[tuple[str, str]]:
@@ -144,30 +152,36 @@ class Stacked:
     def _table(self, variant: str) -> TreeRows:
         return self.full if "aggregates" in VARIANTS[variant] else self.raw
 
+    def _asked(self, variant: str) -> list[str]:
+        return [group for group in VARIANTS[variant] if group in ("embedding", "score")]
 
-def _columns(said: Spoken, group: str) -> np.ndarray:
-    return said.vectors if group == "embedding" else said.logits[:, None]
+    def _spoken(self, variant: str, said: Spoken) -> np.ndarray:
+        columns = {"embedding": said.vectors, "score": said.logits[:, None]}
+        return np.hstack([columns[group] for group in self._asked(variant)])
 
 
 def grow(stacked: Stacked, learner: str, variant: str, *, seed: int, threads: int = 1) -> Trees | Undefined:
-    """One learner on one variant of the known rows: rounds chosen on the last of them, then grown on all."""
-    known, _ = stacked.rows(variant)
-    last = len(known) - max(1, round(VALID_SHARE * len(known)))
-    return LEARNERS[learner](
-        known[:last],
-        known[last:],
-        seed=seed,
-        categorical=stacked.categorical(variant),
-        refit=known,
-        threads=threads,
-    )
+    """One learner on one variant: rounds, and which rows, chosen on the last of the known ones, then grown on all."""
+    candidates = stacked.known(variant)
+    judging = max(1, round(VALID_SHARE * max(len(known) for known in candidates)))
+    grown = []
+    for known in candidates:
+        last = len(known) - judging
+        trees = LEARNERS[learner](
+            known[:last], known[last:], seed=seed, categorical=stacked.categorical(variant), threads=threads
+        )
+        if isinstance(trees, Undefined):
+            return trees
+        grown.append((trees.valid_ap or 0.0, trees, known))
+    _, trees, known = max(grown, key=lambda one: one[0])
+    return trees.anew(known)
 
 
 def grouped_importance(trees: Trees, stacked: Stacked, variant: str, *, most: int = 20_000) -> dict[str, float]:
     """Share of each group of columns in what moves the test rows' log-odds (mean |SHAP|, columns of a group summed
     first, so that numbers of one vector that cancel each other count for nothing). What the trees start from counts
     for the score."""
-    _, test = stacked.rows(variant)
+    test = stacked.test(variant)
     taken = np.linspace(0, len(test) - 1, min(len(test), most)).round().astype(np.int64)
     moved = trees.contributions(test.x[taken])
     groups = np.array([group for group, _ in stacked.names(variant)])

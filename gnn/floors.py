@@ -69,15 +69,13 @@ def lightgbm_floor(
     Rounds are chosen on the validation rows; with `refit_x` the trees are then grown again on those rows
     (gnn/boosting.py). Undefined when the training rows are of one class.
     """
-    trees = grow_lightgbm(
-        Rows(train_x, train_y),
-        Rows(valid_x, valid_y),
-        seed=seed,
-        categorical=categorical,
-        refit=None if refit_x is None or refit_y is None else Rows(refit_x, refit_y),
-        threads=threads,
-    )
-    return trees if isinstance(trees, Undefined) else trees.scores(test_x, None)
+    fit, valid = Rows(train_x, train_y), Rows(valid_x, valid_y)
+    trees = grow_lightgbm(fit, valid, seed=seed, categorical=categorical, threads=threads)
+    if isinstance(trees, Undefined):
+        return trees
+    if refit_x is not None and refit_y is not None:
+        trees = trees.anew(Rows(refit_x, refit_y))
+    return trees.scores(test_x, None)
 
 
 # ---------------------------------------------------------------- columns

@@ -20,9 +20,9 @@ def drawn(seed: int, rows: int = 400) -> Rows:
 
 @pytest.fixture(params=sorted(LEARNERS))
 def trees(request: pytest.FixtureRequest) -> Trees:
-    grown = LEARNERS[request.param](drawn(0), drawn(1), seed=0, categorical=(CODE,), refit=drawn(2))
+    grown = LEARNERS[request.param](drawn(0), drawn(1), seed=0, categorical=(CODE,))
     assert isinstance(grown, Trees)
-    return grown
+    return grown.anew(drawn(2))
 
 
 def test_they_find_what_is_there(trees: Trees) -> None:
@@ -49,7 +49,15 @@ def test_the_same_seed_grows_the_same_trees(learner: str) -> None:
 def test_one_class_grows_nothing_and_validation_of_one_class_chooses_nothing(learner: str) -> None:
     rows = drawn(0)
     assert LEARNERS[learner](Rows(rows.x, 0 * rows.y), rows, seed=0) == Undefined("no fraud among the 400 rows")
-    assert isinstance(LEARNERS[learner](rows, Rows(rows.x, 0 * rows.y), seed=0), Trees)
+    unchosen = LEARNERS[learner](rows, Rows(rows.x, 0 * rows.y), seed=0)
+    assert isinstance(unchosen, Trees) and unchosen.valid_ap is None
+
+
+@pytest.mark.parametrize("learner", sorted(LEARNERS))
+def test_they_say_what_they_reached_on_the_validation_rows(learner: str) -> None:
+    grown, valid = LEARNERS[learner](drawn(0), drawn(1), seed=0), drawn(1)
+    assert isinstance(grown, Trees)
+    assert grown.valid_ap == pytest.approx(average_precision(valid.y, grown.scores(valid.x, None)), abs=2e-3)
 
 
 @pytest.mark.parametrize("learner", sorted(LEARNERS))
@@ -59,8 +67,9 @@ def test_trees_go_on_from_what_was_said_before(learner: str) -> None:
         rows = drawn(seed)
         return Rows(rows.x[:, 1:], rows.y, np.where(rows.x[:, 0] > 1.2, 4.0, -4.0))
 
-    grown, test = LEARNERS[learner](blind(0), blind(1), seed=0, categorical=(0,), refit=blind(2)), blind(3)
+    grown, test = LEARNERS[learner](blind(0), blind(1), seed=0, categorical=(0,)), blind(3)
     assert isinstance(grown, Trees) and test.start is not None
+    grown = grown.anew(blind(2))
     scores = grown.scores(test.x, test.start)
     assert average_precision(test.y, test.start) < 0.8 < 0.95 < average_precision(test.y, scores)  # type: ignore[operator]
     rest = np.log(scores / (1 - scores)) - test.start - grown.contributions(test.x).sum(1)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.special import expit
 
-from gnn.boosting import Trees
+from gnn.boosting import LEARNERS, Rows, Trees
 from gnn.bundle import EVENTS, Bundle
 from gnn.crossfit import CrossFitSpec, CrossFitted, Networks, cross_fit
 from gnn.downstream import (
@@ -127,25 +127,53 @@ def test_where_labels_stop_the_trees_see_folds_as_they_will_see_the_test_rows(lo
 def test_rows_have_the_columns_of_their_variant(bench: Workbench, said: CrossFitted) -> None:
     stacked = Stacked.of(bench, EVENTS, said)
     for variant in VARIANTS:
-        known, test = stacked.rows(variant)
-        assert known.x.shape[1] == test.x.shape[1] == len(stacked.names(variant))
+        for known in stacked.known(variant):
+            assert known.x.shape[1] == stacked.test(variant).x.shape[1] == len(stacked.names(variant))
         assert {group for group, _ in stacked.names(variant)} == set(VARIANTS[variant])
-    assert len(stacked.rows("aggregates")[0]) == int(bench.judged.fitted.sum())
+    (known,) = stacked.known("aggregates")
+    assert len(known) == int(bench.judged.fitted.sum()) and known.start is None
 
 
-def test_with_the_score_trees_start_from_it_and_have_no_row_without_it(bench: Workbench, said: CrossFitted) -> None:
-    stacked = Stacked.of(bench, EVENTS, said)
-    for variant in ("score", "embeddings", "raw_embeddings"):
-        known, test = stacked.rows(variant)
-        assert known.start is said.known.logits and test.start is said.test.logits
-        assert (known.x[:, -1] == said.known.logits).all() and len(known) == len(said.fold)
-        assert (known.y == bench.label[bench.judged.fitted][said.first :]).all()
-    assert stacked.rows("aggregates")[0].start is None
+@pytest.mark.parametrize("variant", ["score", "embeddings", "raw_embeddings"])
+def test_with_the_score_trees_start_from_it(bench: Workbench, said: CrossFitted, variant: str) -> None:
+    stacked, label = Stacked.of(bench, EVENTS, said), bench.label[bench.judged.fitted]
+    scored, all_known = stacked.known(variant)
+    assert (scored.x[:, -1] == said.known.logits).all() and (scored.start == said.known.logits).all()
+    assert (scored.y == label[said.first :]).all() and (all_known.y == label).all()
+    assert np.isnan(all_known.x[: said.first, -1]).all() and np.ptp(all_known.start[: said.first]) == 0  # type: ignore[index]
+    for whole, part in ((all_known.x, scored.x), (all_known.start, scored.start)):
+        np.testing.assert_array_equal(whole[said.first :], part)  # type: ignore[index]
+    assert (stacked.test(variant).start == said.test.logits).all()
+
+
+def test_rows_without_a_score_are_left_out_where_they_were_seen_under_fresher_labels(log: EventLog) -> None:
+    stopped = bench_of(log, labels_stop=True)
+    said = fitted(stopped)
+    (known,) = Stacked.of(stopped, EVENTS, said).known("embeddings")
+    assert len(known) == len(said.fold)
+
+
+def test_the_rows_that_do_better_on_the_last_are_grown_on(
+    bench: Workbench, said: CrossFitted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stacked, asked = Stacked.of(bench, EVENTS, said), []
+
+    def learner(fit: Rows, valid: Rows, **_: object) -> Trees:
+        asked.append((fit, valid))
+        still = Trees(
+            lambda x, start: start, lambda x: x, 1 / len(fit), lambda rows: replace(still, valid_ap=len(rows))
+        )  # type: ignore[return-value, arg-type]
+        return still
+
+    monkeypatch.setitem(LEARNERS, "lightgbm", learner)  # type: ignore[arg-type]
+    grown = grow(stacked, "lightgbm", "score", seed=0)
+    assert isinstance(grown, Trees) and grown.valid_ap == len(said.fold)
+    np.testing.assert_array_equal(asked[0][1].x, asked[1][1].x)
 
 
 def test_trees_that_learn_nothing_say_what_the_network_said(bench: Workbench, said: CrossFitted) -> None:
     stacked = Stacked.of(bench, EVENTS, said)
-    still = Trees(lambda x, start: expit(start), lambda x: np.zeros_like(x))
+    still = Trees(lambda x, start: expit(start), lambda x: np.zeros_like(x), None, lambda rows: still)
     assert (stacked.scores(still, "score") == expit(said.test.logits)).all()
     assert grouped_importance(still, stacked, "score") == {"raw": 0, "aggregates": 0, "score": 1}
 
