@@ -160,9 +160,11 @@ def test_the_rows_that_do_better_on_the_last_are_grown_on(
 
     def learner(fit: Rows, valid: Rows, **_: object) -> Trees:
         asked.append((fit, valid))
-        still = Trees(
-            lambda x, start: start, lambda x: x, 1 / len(fit), lambda rows: replace(still, valid_ap=len(rows))
-        )  # type: ignore[return-value, arg-type]
+
+        def anew(rows: Rows) -> Trees:
+            return replace(still, valid_ap=len(rows))
+
+        still = Trees(lambda x, start: np.zeros(len(x)), np.zeros_like, 1 / len(fit), anew)
         return still
 
     monkeypatch.setitem(LEARNERS, "lightgbm", learner)  # type: ignore[arg-type]
@@ -173,7 +175,7 @@ def test_the_rows_that_do_better_on_the_last_are_grown_on(
 
 def test_trees_that_learn_nothing_say_what_the_network_said(bench: Workbench, said: CrossFitted) -> None:
     stacked = Stacked.of(bench, EVENTS, said)
-    still = Trees(lambda x, start: expit(start), lambda x: np.zeros_like(x), None, lambda rows: still)
+    still = Trees(lambda x, start: expit(start), np.zeros_like, None, lambda rows: still)
     assert (stacked.scores(still, "score") == expit(said.test.logits)).all()
     assert grouped_importance(still, stacked, "score") == {"raw": 0, "aggregates": 0, "score": 1}
 
