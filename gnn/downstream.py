@@ -163,18 +163,19 @@ class Stacked:
 def grow(stacked: Stacked, learner: str, variant: str, *, seed: int, threads: int = 1) -> Trees | Undefined:
     """One learner on one variant: rounds, and which rows, chosen on the last of the known ones, then grown on all."""
     candidates = stacked.known(variant)
-    judging = max(1, round(VALID_SHARE * max(len(known) for known in candidates)))
-    grown = []
+    shortest, longest = (choice(len(known) for known in candidates) for choice in (min, max))
+    judging = max(1, min(round(VALID_SHARE * longest), shortest // 2))
+    grown: list[tuple[Trees, Rows]] = []
     for known in candidates:
-        last = len(known) - judging
-        trees = LEARNERS[learner](
-            known[:last], known[last:], seed=seed, categorical=stacked.categorical(variant), threads=threads
-        )
-        if isinstance(trees, Undefined):
-            return trees
-        grown.append((trees.valid_ap or 0.0, trees, known))
-    _, trees, known = max(grown, key=lambda one: one[0])
-    return trees.anew(known)
+        fit, valid = known[:-judging], known[-judging:]
+        trees = LEARNERS[learner](fit, valid, seed=seed, categorical=stacked.categorical(variant), threads=threads)
+        if isinstance(trees, Trees):
+            grown.append((trees, known))
+    if not grown:
+        assert isinstance(trees, Undefined)
+        return trees
+    chosen, known = max(grown, key=lambda one: one[0].valid_ap or 0.0)
+    return chosen.anew(known)
 
 
 def grouped_importance(trees: Trees, stacked: Stacked, variant: str, *, most: int = 20_000) -> dict[str, float]:

@@ -29,6 +29,7 @@ from gnn.downstream import (
 )
 from gnn.embed import Embedder
 from gnn.evaluation import EvaluationSpec, ScoredRows, evaluate
+from gnn.metrics import Undefined
 from gnn.node_task import NodeTask
 from gnn.splits import TimeSplit
 from gnn.temporal_sage import SageSpec
@@ -171,6 +172,14 @@ def test_the_rows_that_do_better_on_the_last_are_grown_on(
     grown = grow(stacked, "lightgbm", "score", seed=0)
     assert isinstance(grown, Trees) and grown.valid_ap == len(said.fold)
     np.testing.assert_array_equal(asked[0][1].x, asked[1][1].x)
+
+
+def test_where_one_class_has_scores_trees_are_grown_on_all_rows(bench: Workbench, said: CrossFitted) -> None:
+    innocent = replace(said, tabular=replace(said.tabular, fit_y=np.zeros_like(said.tabular.fit_y)))
+    assert isinstance(grow(Stacked.of(bench, EVENTS, innocent), "lightgbm", "score", seed=0), Trees)
+    assert isinstance(
+        grow(Stacked.of(bench, EVENTS, replace(innocent, alike=False)), "lightgbm", "score", seed=0), Undefined
+    )
 
 
 def test_trees_that_learn_nothing_say_what_the_network_said(bench: Workbench, said: CrossFitted) -> None:
