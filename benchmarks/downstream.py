@@ -62,7 +62,9 @@ def main() -> None:
                 overrides.append(f"trainer.members={arguments.members}")
             protocol = replace(protocol, overrides=tuple(overrides))
             for number, fold in enumerate(protocol.folds(), start=1):
-                for seed in seeds if only is None or number in only else []:
+                if only and number not in only:
+                    continue
+                for seed in seeds:
                     merge_rows(PARTS, _parts(protocol, fold, number, seed, grown), (*KEY, "seed", "fold"))
                     _sum_up(protocol, own_members=not arguments.members)
 

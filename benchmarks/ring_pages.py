@@ -3,10 +3,11 @@ dial, which `python benchmarks/ring_pages.py` draws as docs/images/ring_recall.s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from results_io import RESULTS, read_rows
 
 ROOT = Path(__file__).parents[1]
 Row = dict[str, Any]
@@ -205,5 +206,5 @@ def _box(x: int, y: int, value: float | None) -> list[str]:
 
 
 if __name__ == "__main__":
-    results = json.loads((ROOT / "benchmarks" / "results" / "rings.json").read_text())["rows"]
-    (ROOT / "docs" / "images" / "ring_recall.svg").write_text(draw(results), encoding="utf-8")
+    picture = draw(read_rows(RESULTS / "rings.json"))
+    (ROOT / "docs" / "images" / "ring_recall.svg").write_text(picture, encoding="utf-8")
