@@ -6,7 +6,7 @@ The cost of a pass is linear in events × roles × k, whatever the degree of the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numba
@@ -34,6 +34,11 @@ class Block:
     old: Tensor
     index: Tensor
     edges: Tensor
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that it takes."""
+        return self.old.nbytes + self.index.nbytes + self.edges.nbytes
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,25 @@ class NetworkInputs:
             yield low, min(low + size, stop)
 
 
+class KeptBlocks:
+    """Blocks of the same bounds are the same in every epoch: made once and kept, while they fit into `room` bytes."""
+
+    def __init__(self, inputs: NetworkInputs, room: int) -> None:
+        self.inputs, self.room = inputs, room
+        self._kept: dict[tuple[int, int], Block] = {}
+
+    def __call__(self, start: int, stop: int) -> Block:
+        """`inputs.block(start, stop)`."""
+        kept = self._kept.get((start, stop))
+        if kept is not None:
+            return kept
+        block = self.inputs.block(start, stop)
+        if block.nbytes <= self.room:
+            self.room -= block.nbytes
+            self._kept[start, stop] = block
+        return block
+
+
 @numba.njit(cache=True, nogil=True)
 def localise(events: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
     """Distinct events before `start` of a window, and the window re-indexed into [old..., start, start + 1, ...]."""
@@ -156,11 +180,19 @@ def forward_block(model: TemporalSage, inputs: NetworkInputs, block: Block, cach
 
 @torch.no_grad()
 def embed_all(
-    model: TemporalSage, inputs: NetworkInputs, *, size: int = 16_384, start: int = 0, stop: int | None = None
+    model: TemporalSage,
+    inputs: NetworkInputs,
+    *,
+    size: int = 16_384,
+    start: int = 0,
+    stop: int | None = None,
+    blocks: Callable[[int, int], Block] | None = None,
 ) -> Cache:
-    """Embeddings of events start:stop in time order; exact, since each block finds its past already computed."""
+    """Embeddings of events start:stop in time order; exact, since each block finds its past already computed.
+
+    `blocks` makes the blocks (default: `inputs.block`)."""
     model.eval()
     cache = Cache(len(inputs), model.spec.width, model.spec.layers)
     for low, high in inputs.spans(size, start, stop):
-        forward_block(model, inputs, inputs.block(low, high), cache)
+        forward_block(model, inputs, (blocks or inputs.block)(low, high), cache)
     return cache

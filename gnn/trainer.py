@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from gnn.blocks import Cache, NetworkInputs, embed_all, forward_block
+from gnn.blocks import Cache, KeptBlocks, NetworkInputs, embed_all, forward_block
 from gnn.nodes import NodeInputs
 from gnn.temporal_sage import TemporalSage
 from graphs.errors import ConfigError
@@ -36,7 +36,8 @@ class TrainerSpec:
     ("balanced" = square root of negatives per positive); `label_lag`: the share of blocks in which the newest
     labels are hidden, so that the network also learns to live on old ones; `refit` trains once more on everything
     known when the test part begins, for as many epochs as validation chose; `context_days` of events before the
-    first fitted one that are read for their history (null = all).
+    first fitted one that are read for their history (null = all); `keep_gb` of windows and edges are kept from one
+    epoch to the next, so that they need not be made again.
     """
 
     epochs: int = 30
@@ -50,6 +51,7 @@ class TrainerSpec:
     refit: bool = True
     members: int = 1
     context_days: float | None = None
+    keep_gb: float = 2.0
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -59,6 +61,8 @@ class TrainerSpec:
         for name in ("lr", "clip"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"trainer.{name}: got {getattr(self, name)}, expected more than 0")
+        if not self.keep_gb >= 0:
+            raise ConfigError(f"trainer.keep_gb: got {self.keep_gb}, expected 0 or more")
 
     def capped(self, epochs: int | None) -> TrainerSpec:
         """The same training with at most `epochs` epochs and one member: good enough for a control."""
@@ -154,6 +158,8 @@ class _Run:
         self.model, self.inputs, self.spec, self.seed = model, inputs, spec, seed
         self.events, self.nodes, self.fixed_epochs = events, nodes, epochs
         self.spans = self._spans()
+        once = (spec.epochs if epochs is None else epochs) == 1
+        self.blocks = KeptBlocks(inputs, 0 if once else int(spec.keep_gb * 1e9))
         self.positions = [self._positions(node) for node in nodes]
         self.optimiser = torch.optim.AdamW(model.parameters(), lr=spec.lr, weight_decay=spec.weight_decay, fused=True)
         self.steps = max(1, len(self.spans) * spec.epochs)
@@ -198,7 +204,7 @@ class _Run:
         ]
         learn = len(rows) > 0 or any(len(questions) for questions in asked)
         lag = int(self.label_horizon * draw.random()) if draw.random() < self.spec.label_lag else None
-        block = self.inputs.block(low, high, label_lag=lag)
+        block = self.blocks(low, high) if lag is None else self.inputs.block(low, high, label_lag=lag)
         with torch.set_grad_enabled(learn):
             first, last = forward_block(self.model, self.inputs, block, cache)
             if not learn:
@@ -227,7 +233,8 @@ class _Run:
 
     def validate(self) -> float | None:
         """Mean AP over the targets whose validation part has both classes; None if none has."""
-        cache = embed_all(self.model, self.inputs, start=self.spans[0][0], stop=self._valid_stop())
+        start, stop = self.spans[0][0], self._valid_stop()
+        cache = embed_all(self.model, self.inputs, size=self.spec.block, start=start, stop=stop, blocks=self.blocks)
         found = []
         with torch.no_grad():
             if self.events is not None and self.events.valid.any():

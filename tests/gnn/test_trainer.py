@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from gnn.blocks import NetworkInputs
+from gnn.blocks import KeptBlocks, NetworkInputs
 from gnn.bundle import EVENTS, build_network
 from gnn.encoders import FeatureSpace, event_columns
 from gnn.temporal_sage import SageSpec, TemporalSage
@@ -101,7 +101,30 @@ def test_labels_may_be_hidden_while_training(setting: Callable[[], Setting]) -> 
     assert lagged.history[-1].loss != setting().fit(TrainerSpec(epochs=2, block=40, threads=1)).history[-1].loss
 
 
-@pytest.mark.parametrize("wrong", [{"epochs": -3}, {"lr": 0.0}, {"block": 0}, {"clip": -1.0}])
+@pytest.mark.parametrize("label_lag", [0.0, 0.5])
+@pytest.mark.parametrize("keep_gb", [2.0, 2e-5])
+def test_what_is_kept_between_epochs_changes_no_bit(
+    setting: Callable[[], Setting], keep_gb: float, label_lag: float
+) -> None:
+    kept, made_anew = setting(), setting()
+    spec = replace(SPEC, label_lag=label_lag)
+    history = kept.fit(replace(spec, keep_gb=keep_gb)).history
+    expected = made_anew.fit(replace(spec, keep_gb=0.0)).history
+    assert [(one.loss, one.valid_ap) for one in history] == [(one.loss, one.valid_ap) for one in expected]
+    assert all(torch.equal(value, made_anew.weights[name]) for name, value in kept.weights.items())
+
+
+def test_no_more_blocks_are_kept_than_there_is_room_for(setting: Callable[[], Setting]) -> None:
+    inputs = setting().inputs
+    one = inputs.block(40, 80)
+    blocks = KeptBlocks(inputs, one.nbytes)
+    first, other = blocks(40, 80), blocks(0, 40)
+    assert blocks(40, 80) is first
+    assert blocks(0, 40) is not other
+    assert torch.equal(blocks(0, 40).edges, other.edges)
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": -3}, {"lr": 0.0}, {"block": 0}, {"clip": -1.0}, {"keep_gb": -1.0}])
 def test_values_out_of_range_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=f"trainer.{next(iter(wrong))}"):
         TrainerSpec(**wrong)  # type: ignore[arg-type]
