@@ -6,7 +6,7 @@ The cost of a pass is linear in events × roles × k, whatever the degree of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numba
@@ -165,6 +165,15 @@ class Cache:
     def __init__(self, events: int, width: int, layers: int) -> None:
         # numpy asks for pages that are zero already, and gets them as they are written.
         self.levels = [torch.from_numpy(np.zeros((events, width), np.float32)) for _ in range(layers + 1)]
+        self._gathered = [torch.empty(0, width) for _ in range(layers)]
+
+    def gather(self, level: int, events: Tensor) -> Tensor:
+        """h^(level) (len(events), width) of some events; the same memory is written again by the next call, since
+        the system takes as long to hand out new memory as the copy itself."""
+        room = self._gathered[level]
+        if len(room) < len(events):
+            room = self._gathered[level] = torch.empty(len(events) + len(events) // 4, room.shape[1])
+        return torch.index_select(self.levels[level], 0, events, out=room[: len(events)])
 
 
 def forward_block(model: TemporalSage, inputs: NetworkInputs, block: Block, cache: Cache) -> tuple[Tensor, Tensor]:
@@ -173,26 +182,18 @@ def forward_block(model: TemporalSage, inputs: NetworkInputs, block: Block, cach
     first = h = model.encoder(inputs.numeric[rows], inputs.codes[rows])
     for level, layer in enumerate(model.sage):
         cache.levels[level][rows] = h.detach()
-        h = layer(h, cache.levels[level].index_select(0, block.old), block.index, block.edges)
+        h = layer(h, cache.gather(level, block.old), block.index, block.edges)
     cache.levels[-1][rows] = h.detach()
     return first, h
 
 
 @torch.no_grad()
 def embed_all(
-    model: TemporalSage,
-    inputs: NetworkInputs,
-    *,
-    size: int = 16_384,
-    start: int = 0,
-    stop: int | None = None,
-    blocks: Callable[[int, int], Block] | None = None,
+    model: TemporalSage, inputs: NetworkInputs, *, size: int = 16_384, start: int = 0, stop: int | None = None
 ) -> Cache:
-    """Embeddings of events start:stop in time order; exact, since each block finds its past already computed.
-
-    `blocks` makes the blocks (default: `inputs.block`)."""
+    """Embeddings of events start:stop in time order; exact, since each block finds its past already computed."""
     model.eval()
     cache = Cache(len(inputs), model.spec.width, model.spec.layers)
     for low, high in inputs.spans(size, start, stop):
-        forward_block(model, inputs, (blocks or inputs.block)(low, high), cache)
+        forward_block(model, inputs, inputs.block(low, high), cache)
     return cache

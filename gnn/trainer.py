@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from gnn.blocks import Cache, KeptBlocks, NetworkInputs, embed_all, forward_block
+from gnn.blocks import Cache, KeptBlocks, NetworkInputs, forward_block
 from gnn.nodes import NodeInputs
 from gnn.temporal_sage import TemporalSage
 from graphs.errors import ConfigError
@@ -159,6 +159,8 @@ class _Run:
         self.events, self.nodes, self.fixed_epochs = events, nodes, epochs
         self.spans = self._spans()
         once = (spec.epochs if epochs is None else epochs) == 1
+        # Every pass writes each event before it is read: one cache serves all, training's and validation's.
+        self.cache = Cache(len(inputs), model.spec.width, model.spec.layers)
         self.blocks = KeptBlocks(inputs, 0 if once else int(spec.keep_gb * 1e9))
         self.positions = [self._positions(node) for node in nodes]
         self.optimiser = torch.optim.AdamW(model.parameters(), lr=spec.lr, weight_decay=spec.weight_decay, fused=True)
@@ -180,11 +182,10 @@ class _Run:
         number = len(self.history)
         torch.manual_seed(self.seed * 100_003 + number)
         draw = np.random.default_rng([self.seed, number])
-        cache = Cache(len(self.inputs), self.model.spec.width, self.model.spec.layers)
         began, total = time.perf_counter(), 0.0
         self.model.train()
         for low, high in tqdm(self.spans, desc=f"epoch {number + 1}", unit="block", leave=False, disable=None):
-            total += self._block(low, high, cache, draw)
+            total += self._block(low, high, draw)
         seconds = time.perf_counter() - began
         rate = sum(high - low for low, high in self.spans) / seconds
         ap = self.validate() if self.fixed_epochs is None else None
@@ -196,7 +197,7 @@ class _Run:
         log.info("epoch %d: loss %.5f, validation AP %s, %.0f events/s", record.epoch, record.loss, ap, rate)
         return record
 
-    def _block(self, low: int, high: int, cache: Cache, draw: np.random.Generator) -> float:
+    def _block(self, low: int, high: int, draw: np.random.Generator) -> float:
         rows = np.flatnonzero(self.events.fit[low:high]) if self.events is not None else np.zeros(0, np.int64)
         asked = [
             np.flatnonzero(node.fit & (at > low) & (at <= high))
@@ -206,7 +207,7 @@ class _Run:
         lag = int(self.label_horizon * draw.random()) if draw.random() < self.spec.label_lag else None
         block = self.blocks(low, high) if lag is None else self.inputs.block(low, high, label_lag=lag)
         with torch.set_grad_enabled(learn):
-            first, last = forward_block(self.model, self.inputs, block, cache)
+            first, last = forward_block(self.model, self.inputs, block, self.cache)
             if not learn:
                 return 0.0
             loss = torch.zeros(())
@@ -218,7 +219,7 @@ class _Run:
                 loss = loss + event_loss(logits, label, self._weight(self.events), expected)
             for node, questions in zip(self.nodes, asked, strict=True):
                 if len(questions):
-                    logits = node.inputs.logits(self.model, cache, questions, start=low, fresh=last)
+                    logits = node.inputs.logits(self.model, self.cache, questions, start=low, fresh=last)
                     expected = node.fit.sum() / len(self.spans)
                     part = event_loss(logits, node.label[questions], self._weight(node), expected)
                     loss = loss + node.weight * part
@@ -233,10 +234,11 @@ class _Run:
 
     def validate(self) -> float | None:
         """Mean AP over the targets whose validation part has both classes; None if none has."""
-        start, stop = self.spans[0][0], self._valid_stop()
-        cache = embed_all(self.model, self.inputs, size=self.spec.block, start=start, stop=stop, blocks=self.blocks)
-        found = []
+        self.model.eval()
+        cache, found = self.cache, []
         with torch.no_grad():
+            for low, high in self.inputs.spans(self.spec.block, self.spans[0][0], self._valid_stop()):
+                forward_block(self.model, self.inputs, self.blocks(low, high), cache)
             if self.events is not None and self.events.valid.any():
                 rows = torch.from_numpy(np.flatnonzero(self.events.valid))
                 scores = self.model.event_logits(cache.levels[0][rows], cache.levels[-1][rows])
