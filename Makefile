@@ -63,6 +63,7 @@ bench: $(VENV)/.dev
 bench-quality: $(VENV)/.dev
 	test -d data/world || $(BIN)/ringtrace world world=demo output=data/world
 	$(BIN)/python benchmarks/quality.py
+	$(BIN)/python benchmarks/downstream.py
 	$(BIN)/python benchmarks/readme_table.py
 
 # The stamps make installing happen once, and again when what is asked for changes.

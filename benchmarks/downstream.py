@@ -37,9 +37,7 @@ means."""
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--only", default="sffsd/forward,world,p2p,fdh", help="dataset or dataset/protocol, with commas"
-    )
+    parser.add_argument("--only", default="", help="dataset, dataset/protocol, several with commas")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--folds", help="only these folds, counted from 1, with commas (fdh has four)")
     parser.add_argument("--members", type=int, help="members of every network (default: the experiment's)")
@@ -49,12 +47,12 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     logging.getLogger("gnn.trainer").setLevel(logging.WARNING)
-    wanted = arguments.only.split(",")
+    wanted = {part for part in arguments.only.split(",") if part}
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
     only = [int(fold) for fold in arguments.folds.split(",")] if arguments.folds else None
     grown = list(itertools.product(arguments.learners.split(","), arguments.variants.split(",")))
     for protocol in PROTOCOLS:
-        if {protocol.dataset, f"{protocol.dataset}/{protocol.name}"} & set(wanted):
+        if not wanted or {protocol.dataset, f"{protocol.dataset}/{protocol.name}"} & wanted:
             overrides = []
             if protocol.dataset == "world" and arguments.world:
                 overrides.append(f"data.root={arguments.world}")
@@ -66,7 +64,7 @@ def main() -> None:
                     continue
                 for seed in seeds:
                     merge_rows(PARTS, _parts(protocol, fold, number, seed, grown), (*KEY, "seed", "fold"))
-                    _sum_up(protocol, own_members=not arguments.members)
+                    _sum_up(protocol)
 
 
 def _parts(
@@ -87,14 +85,12 @@ def _parts(
     ]
 
 
-def _sum_up(protocol: Protocol, *, own_members: bool) -> None:
+def _sum_up(protocol: Protocol) -> None:
     members, folds = protocol.specs["trainer"].members, len(HANDBOOK_FOLDS) if protocol.dataset == "fdh" else 1
     wanted = {"dataset": protocol.dataset, "protocol": protocol.name, "members": members}
     rows = means([part for part in read_rows(PARTS) if wanted.items() <= part.items()], folds)
     merge_rows(RESULTS / "downstream.json", [wanted | row for row in rows], KEY)
-    # What docs/benchmarks.md calls by the same name is the same thing; fewer seeds are no result there.
-    same = ("lightgbm_embeddings", "temporal_sage") if own_members else ("lightgbm_embeddings",)
-    named = [wanted | row for row in rows if row["model"] in same and len(row["seeds"]) >= 3]
+    named = [wanted | row for row in rows if row["model"] == "lightgbm_embeddings" and len(row["seeds"]) >= 3]
     merge_rows(RESULTS / "quality.json", named, KEY)
 
 

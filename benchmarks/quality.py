@@ -1,7 +1,8 @@
 """Quality on public data, by the protocols of docs/benchmarks.md: `python benchmarks/quality.py [--only fdh/strict]`.
 
 Every row is a mean over seeds (and folds) on a test part that nothing was chosen on; rows are merged into
-results/quality.json as they are done, so the benchmark can be run in pieces.
+results/quality.json as they are done, so the benchmark can be run in pieces. benchmarks/downstream.py adds the row of
+`lightgbm_embeddings`.
 """
 
 from __future__ import annotations
@@ -22,8 +23,6 @@ from scipy.special import expit
 
 from gnn import metrics
 from gnn.bundle import EVENTS
-from gnn.crossfit import CrossFitSpec, Networks, cross_fit
-from gnn.downstream import Stacked, grow
 from gnn.floors import class_rate_floor
 from gnn.hetero_sage import HeteroSageSpec
 from gnn.metrics import Metric, Undefined
@@ -50,7 +49,6 @@ MODELS = (
     "shuffled_edges",
     "temporal_sage",
     "hetero_sage",
-    "lightgbm_embeddings",
 )
 TREES = ("lightgbm_raw", "lightgbm_aggregates")
 EDGES = {"temporal_sage": "real", "no_edges": "none", "shuffled_edges": "shuffled"}
@@ -207,25 +205,10 @@ def _scores(protocol: Protocol, fold: Fold, model: str, seed: int) -> np.ndarray
         return class_rate_floor(fold.raw_label_rate, len(bench.labels(task, bench.judged)))
     if model in TREES:
         return bench.lightgbm(task, seed=seed, aggregates=model == "lightgbm_aggregates", threads=trainer.threads)
-    if model == "lightgbm_embeddings":
-        return _stacked(protocol, fold, seed)
     if model == "hetero_sage":
         reference = HeteroSageSpec(width=sage.width, bins=sage.bins, binned=sage.binned, dropout=sage.dropout)
         return expit(reference.train(bench, replace(trainer, members=1), seed=seed).test[task])
     return expit(bench.train_networks(sage.with_edges(EDGES[model]), trainer, seed=seed).test[task])
-
-
-def _stacked(protocol: Protocol, fold: Fold, seed: int) -> np.ndarray | Undefined:
-    """LightGBM on all columns, vectors and score, trained on rows whose labels no network had seen."""
-    sage, trainer, behaviour = (protocol.specs[name] for name in ("model", "trainer", "features"))
-    networks = fold.bench.train_networks(sage, trainer, seed=seed)
-    last = Networks(networks.members, networks.spaces)
-    said = cross_fit(
-        fold.bench, fold.task, last, sage, trainer, behaviour, CrossFitSpec(), seed=seed, epochs=networks.best_epoch
-    )
-    stacked = Stacked.of(fold.bench, fold.task, said)
-    trees = grow(stacked, "lightgbm", "embeddings", seed=seed, threads=trainer.threads)
-    return trees if isinstance(trees, Undefined) else stacked.scores(trees, "embeddings")
 
 
 def _judged(label: np.ndarray, score: np.ndarray, amount: np.ndarray | None = None) -> dict[str, Metric]:
