@@ -8,7 +8,6 @@ means over the seeds all of whose folds are done.
 from __future__ import annotations
 
 import argparse
-import itertools
 import logging
 import time
 from dataclasses import replace
@@ -50,7 +49,7 @@ def main() -> None:
     wanted = {part for part in arguments.only.split(",") if part}
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
     only = [int(fold) for fold in arguments.folds.split(",")] if arguments.folds else None
-    grown = list(itertools.product(arguments.learners.split(","), arguments.variants.split(",")))
+    learners, variants = arguments.learners.split(","), arguments.variants.split(",")
     for protocol in PROTOCOLS:
         if not wanted or {protocol.dataset, f"{protocol.dataset}/{protocol.name}"} & wanted:
             overrides = []
@@ -63,16 +62,16 @@ def main() -> None:
                 if only and number not in only:
                     continue
                 for seed in seeds:
-                    merge_rows(PARTS, _parts(protocol, fold, number, seed, grown), (*KEY, "seed", "fold"))
+                    merge_rows(PARTS, _parts(protocol, fold, number, seed, learners, variants), (*KEY, "seed", "fold"))
                     _sum_up(protocol)
 
 
 def _parts(
-    protocol: Protocol, fold: Fold, number: int, seed: int, grown: list[tuple[str, str]]
+    protocol: Protocol, fold: Fold, number: int, seed: int, learners: list[str], variants: list[str]
 ) -> list[dict[str, Any]]:
     """A row per model of one seed on one fold."""
     began = time.perf_counter()
-    judged = _judged(protocol, fold, seed, grown)
+    judged = _judged(protocol, fold, seed, learners, variants)
     told = {model: metrics["ap"] for model, metrics in judged.items()}
     log.info("%s/%s seed %d fold %d: AP %s", protocol.dataset, protocol.name, seed, number, told)
     shared = {"dataset": protocol.dataset, "protocol": protocol.name, "seed": seed, "fold": number}
@@ -111,8 +110,10 @@ def _rounded(values: pd.Series[float]) -> dict[str, float]:
     return {str(name): round(float(value), 4) for name, value in values.items()}
 
 
-def _judged(protocol: Protocol, fold: Fold, seed: int, grown: list[tuple[str, str]]) -> dict[str, dict[str, Metric]]:
-    """Metrics on the fold's test rows of the network alone and of the trees `grown`, by learner and variant."""
+def _judged(
+    protocol: Protocol, fold: Fold, seed: int, learners: list[str], variants: list[str]
+) -> dict[str, dict[str, Metric]]:
+    """Metrics on the fold's test rows of the network alone and of trees, by learner and variant."""
     specs, bench = protocol.specs, fold.bench
     model, trainer = specs["model"], specs["trainer"]
     assert isinstance(model, SageSpec) and isinstance(trainer, TrainerSpec)
@@ -130,12 +131,12 @@ def _judged(protocol: Protocol, fold: Fold, seed: int, grown: list[tuple[str, st
     )
     stacked = Stacked.of(bench, fold.task, said)
     judged = {"temporal_sage": fold.judge(expit(networks.test[fold.task]))}
-    for learner, variant in grown:
-        trees = grow(stacked, learner, variant, seed=seed, threads=trainer.threads)
-        if isinstance(trees, Undefined):  # users of p2p have no columns of their own
-            log.info("%s on %s: %s", learner, variant, trees)
-            continue
-        judged[f"{learner}_{variant}"] = fold.judge(stacked.scores(trees, variant))
+    for learner in learners:
+        for variant, forest in grow(stacked, learner, variants, seed=seed, threads=trainer.threads).items():
+            if isinstance(forest, Undefined):  # users of p2p have no columns of their own
+                log.info("%s on %s: %s", learner, variant, forest)
+                continue
+            judged[f"{learner}_{variant}"] = fold.judge(forest.scores(stacked.test(variant)))
     return judged
 
 

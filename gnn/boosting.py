@@ -13,7 +13,6 @@ from typing import Any
 
 import lightgbm
 import numpy as np
-from scipy.special import expit
 
 from gnn.metrics import Undefined, one_class
 
@@ -43,13 +42,12 @@ class Rows:
 
 @dataclass(frozen=True)
 class Trees:
-    """Grown trees: `scores(x, start)` fraud probabilities (rows,) float64, of rows that start where those did that the
-    trees were grown on (None: nowhere); `contributions(x)` (rows, features) of each column to what the trees add to
-    each row's log-odds (TreeSHAP, Lundberg et al. 2020)."""
+    """Grown trees: `log_odds(x, start)` of fraud (rows,) float64, of rows that start where those did that the trees
+    were grown on (None: nowhere); `contributions(x)` (rows, features) of each column to what the trees add to each
+    row's log-odds (TreeSHAP, Lundberg et al. 2020); `anew(rows)` grows as many trees on other rows."""
 
-    scores: Callable[[np.ndarray, np.ndarray | None], np.ndarray]
+    log_odds: Callable[[np.ndarray, np.ndarray | None], np.ndarray]
     contributions: Callable[[np.ndarray], np.ndarray]
-    valid_ap: float | None
     anew: Callable[[Rows], Trees]
 
 
@@ -81,12 +79,12 @@ def grow_lightgbm(
         "force_row_wise": True,
         "verbosity": -1,
     }
-    train, valid_ap = _lightgbm_data(fit, categorical), None
+    train = _lightgbm_data(fit, categorical)
     if one_class(valid.y) is None:
         stop = lightgbm.early_stopping(PATIENCE, verbose=False)
         judge = _lightgbm_data(valid, categorical, reference=train)
         model = lightgbm.train(parameters, train, MAX_ROUNDS, valid_sets=[judge], callbacks=[stop])
-        rounds, valid_ap = model.best_iteration, model.best_score["valid_0"]["average_precision"]
+        rounds = model.best_iteration
     else:
         logger.warning("LightGBM: %s: %d rounds, chosen by nobody", one_class(valid.y), ROUNDS_UNCHOSEN)
         rounds = ROUNDS_UNCHOSEN
@@ -97,13 +95,13 @@ def grow_lightgbm(
             said = model.predict(without_negative_codes(x, categorical), num_iteration=rounds, **how)
             return np.asarray(said, dtype=np.float64)
 
-        def scores(x: np.ndarray, start: np.ndarray | None) -> np.ndarray:
-            return ask(x) if start is None else expit(ask(x, raw_score=True) + start)
+        def log_odds(x: np.ndarray, start: np.ndarray | None) -> np.ndarray:
+            return ask(x, raw_score=True) + (0 if start is None else start)
 
         def anew(rows: Rows) -> Trees:
             return trees(lightgbm.train(parameters, _lightgbm_data(rows, categorical), rounds))
 
-        return Trees(scores, lambda x: ask(x, pred_contrib=True)[:, :-1], valid_ap, anew)
+        return Trees(log_odds, lambda x: ask(x, pred_contrib=True)[:, :-1], anew)
 
     return trees(model)
 
@@ -145,13 +143,13 @@ def grow_xgboost(
         "nthread": threads,
         "verbosity": 0,
     }
-    train, valid_ap = data(fit.x, fit.y, fit.start), None
+    train = data(fit.x, fit.y, fit.start)
     if one_class(valid.y) is None:
         watched = [(data(valid.x, valid.y, valid.start), "valid")]
         model = xgboost.train(
             parameters, train, MAX_ROUNDS, evals=watched, early_stopping_rounds=PATIENCE, verbose_eval=False
         )
-        rounds, valid_ap = model.best_iteration + 1, model.best_score
+        rounds = model.best_iteration + 1
     else:
         logger.warning("XGBoost: %s: %d rounds, chosen by nobody", one_class(valid.y), ROUNDS_UNCHOSEN)
         rounds = ROUNDS_UNCHOSEN
@@ -165,9 +163,8 @@ def grow_xgboost(
             return trees(xgboost.train(parameters, data(rows.x, rows.y, rows.start), rounds))
 
         return Trees(
-            lambda x, start: ask(data(x, start=start)),
+            lambda x, start: ask(data(x, start=start), output_margin=True),
             lambda x: ask(data(x), pred_contribs=True)[:, :-1],
-            valid_ap,
             anew,
         )
 

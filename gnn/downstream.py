@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
-from scipy.special import logit
+from scipy.special import expit
 
 from gnn.boosting import LEARNERS, Rows, Trees
 from gnn.bundle import EVENTS, Bundle
@@ -105,37 +106,24 @@ class Stacked:
         raw, full = (bench.tree_rows(task, bench.judged, aggregates=aggregates) for aggregates in (False, True))
         return cls(raw, full, said)
 
-    def known(self, variant: str) -> list[Rows]:
-        """What a variant may be grown on: one set of rows, or two of which trees have to choose.
+    def known(self, variant: str) -> Rows:
+        """What a variant is grown on: all known rows, or those that have a score where the score is asked.
 
         With the score the trees start from it, so that they learn only what the network missed (docs/decisions/0011).
-        Rows that all networks learnt from have no score. They are left out, or start from the share of fraud, with
-        missing values for what networks say; the latter only where they were seen as all others were (0007).
         """
-        table, said = self._table(variant), self.said
-        if not self._asked(variant):
-            return [Rows(table.fit_x, table.fit_y)]
-        spoken, seen_then = self._spoken(variant, said.known), said.tabular
-        own = seen_then.fit_x[:, [seen_then.names.index(name) for name in table.names]]
-        scored = Rows(np.hstack([own, spoken]), seen_then.fit_y, said.known.logits)
-        if not said.alike:
-            return [scored]
-        silent = np.full((said.first, spoken.shape[1]), np.nan, np.float32)
-        share = (table.fit_y.sum() + 1) / (len(table.fit_y) + 2)
-        start = np.concatenate([np.full(said.first, logit(share)), said.known.logits])
-        return [scored, Rows(np.hstack([table.fit_x, np.vstack([silent, spoken])]), table.fit_y, start)]
+        if not self.speaks(variant):
+            table = self._table(variant)
+            return Rows(table.fit_x, table.fit_y)
+        spoken, seen_then = self._spoken(variant, self.said.known), self.said.tabular
+        own = seen_then.fit_x[:, [seen_then.names.index(name) for name in self._table(variant).names]]
+        return Rows(np.hstack([own, spoken]), seen_then.fit_y, self.said.known.logits)
 
     def test(self, variant: str) -> Rows:
         """The test rows as a variant's trees are asked about them."""
         table, said = self._table(variant), self.said.test
-        if not self._asked(variant):
+        if not self.speaks(variant):
             return Rows(table.judge_x, table.judge_y)
         return Rows(np.hstack([table.judge_x, self._spoken(variant, said)]), table.judge_y, said.logits)
-
-    def scores(self, trees: Trees, variant: str) -> np.ndarray:
-        """Probabilities (test rows,) by trees grown on a variant."""
-        test = self.test(variant)
-        return trees.scores(test.x, test.start)
 
     def names(self, variant: str) -> list[tuple[str, str]]:
         """(group, name) of every column of a variant."""
@@ -152,43 +140,87 @@ class Stacked:
     def _table(self, variant: str) -> TreeRows:
         return self.full if "aggregates" in VARIANTS[variant] else self.raw
 
-    def _asked(self, variant: str) -> list[str]:
-        return [group for group in VARIANTS[variant] if group in ("embedding", "score")]
+    def speaks(self, variant: str) -> bool:
+        """Whether the network has a say in a variant."""
+        return "score" in VARIANTS[variant]
 
     def _spoken(self, variant: str, said: Spoken) -> np.ndarray:
         columns = {"embedding": said.vectors, "score": said.logits[:, None]}
-        return np.hstack([columns[group] for group in self._asked(variant)])
+        return np.hstack([columns[group] for group in VARIANTS[variant] if group in columns])
 
 
-def grow(stacked: Stacked, learner: str, variant: str, *, seed: int, threads: int = 1) -> Trees | Undefined:
-    """One learner on one variant: rounds, and which rows, chosen on the last of the known ones, then grown on all."""
-    candidates = stacked.known(variant)
-    shortest, longest = (choice(len(known) for known in candidates) for choice in (min, max))
-    judging = max(1, min(round(VALID_SHARE * longest), shortest // 2))
-    grown: list[tuple[Trees, Rows]] = []
-    for known in candidates:
-        fit, valid = known[:-judging], known[-judging:]
-        trees = LEARNERS[learner](fit, valid, seed=seed, categorical=stacked.categorical(variant), threads=threads)
-        if isinstance(trees, Trees):
-            grown.append((trees, known))
-    if not grown:
-        assert isinstance(trees, Undefined)
-        return trees
-    chosen, known = max(grown, key=lambda one: one[0].valid_ap or 0.0)
-    return chosen.anew(known)
+@dataclass(frozen=True)
+class Grown:
+    """Trees that read the first `columns` of a variant, and whether they start from the score."""
+
+    trees: Trees
+    columns: int
+    starts: bool
+
+    def log_odds(self, rows: Rows) -> np.ndarray:
+        """Log-odds of fraud (rows,)."""
+        return self.trees.log_odds(rows.x[:, : self.columns], rows.start if self.starts else None)
 
 
-def grouped_importance(trees: Trees, stacked: Stacked, variant: str, *, most: int = 20_000) -> dict[str, float]:
+@dataclass(frozen=True)
+class Forest:
+    """All that is grown on a variant; log-odds are averaged."""
+
+    grown: tuple[Grown, ...]
+
+    def scores(self, rows: Rows) -> np.ndarray:
+        """Fraud probabilities (rows,) float64."""
+        return expit(np.mean([one.log_odds(rows) for one in self.grown], axis=0))
+
+
+def grow(
+    stacked: Stacked, learner: str, variants: Iterable[str], *, seed: int, threads: int = 1
+) -> dict[str, Forest | Undefined]:
+    """One learner on each of some variants: rounds chosen on the last of the known rows, then grown on all of them.
+
+    Rows that every network learnt from have no score to start from. Where they were seen as all others were (0007),
+    trees on the own columns of all known rows stand beside those that start from the score (docs/decisions/0012).
+    """
+
+    @cache
+    def grown(variant: str) -> Grown | Undefined:
+        known = stacked.known(variant)
+        judging = max(1, round(VALID_SHARE * len(known)))
+        trees = LEARNERS[learner](
+            known[:-judging],
+            known[-judging:],
+            seed=seed,
+            categorical=stacked.categorical(variant),
+            threads=threads,
+        )
+        if isinstance(trees, Undefined):
+            return trees
+        return Grown(trees.anew(known), known.x.shape[1], starts=known.start is not None)
+
+    def forest(variant: str) -> Forest | Undefined:
+        found = [grown(variant)]
+        if stacked.speaks(variant) and stacked.said.alike:
+            found.append(grown("aggregates" if "aggregates" in VARIANTS[variant] else "raw"))
+        trees = tuple(one for one in found if isinstance(one, Grown))
+        return Forest(trees) if trees else found[0]  # type: ignore[return-value]
+
+    return {variant: forest(variant) for variant in variants}
+
+
+def grouped_importance(forest: Forest, stacked: Stacked, variant: str, *, most: int = 20_000) -> dict[str, float]:
     """Share of each group of columns in what moves the test rows' log-odds (mean |SHAP|, columns of a group summed
     first, so that numbers of one vector that cancel each other count for nothing). What the trees start from counts
     for the score."""
     test = stacked.test(variant)
     taken = np.linspace(0, len(test) - 1, min(len(test), most)).round().astype(np.int64)
-    moved = trees.contributions(test.x[taken])
     groups = np.array([group for group, _ in stacked.names(variant)])
-    by_group = {name: moved[:, groups == name].sum(1) for name in VARIANTS[variant]}
-    if test.start is not None:
-        by_group["score"] = by_group["score"] + test.start[taken] - test.start.mean()
+    by_group = {name: np.zeros(len(taken)) for name in VARIANTS[variant]}
+    for one in forest.grown:
+        moved = one.trees.contributions(test.x[taken, : one.columns])
+        for name in by_group:
+            by_group[name] += moved[:, groups[: one.columns] == name].sum(1)
+        if one.starts and test.start is not None:
+            by_group["score"] += test.start[taken] - test.start.mean()
     size = {name: float(np.abs(each).mean()) for name, each in by_group.items()}
     total = sum(size.values())
     return {name: each / total if total else 0.0 for name, each in size.items()}
@@ -234,12 +266,11 @@ def prove(
     compared: dict[str, np.ndarray | Undefined] = {"temporal_sage": network}
     importance: dict[str, float] = {}
     for learner in spec.learners:
-        for variant in VARIANTS:
-            trees = grow(stacked, learner, variant, seed=seed, threads=threads)
+        for variant, forest in grow(stacked, learner, VARIANTS, seed=seed, threads=threads).items():
             name = f"{learner}_{variant}"
-            compared[name] = trees if isinstance(trees, Undefined) else stacked.scores(trees, variant)
-            if name == f"{spec.learners[0]}_embeddings" and isinstance(trees, Trees):
-                importance = grouped_importance(trees, stacked, variant)
+            compared[name] = forest if isinstance(forest, Undefined) else forest.scores(stacked.test(variant))
+            if name == f"{spec.learners[0]}_embeddings" and isinstance(forest, Forest):
+                importance = grouped_importance(forest, stacked, variant)
     model = f"{spec.learners[0]}_embeddings"
     score = compared.pop(model)
     if isinstance(score, Undefined):

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
 
 from gnn.boosting import Rows, grow_lightgbm
 from gnn.metrics import Undefined
@@ -75,7 +76,7 @@ def lightgbm_floor(
         return trees
     if refit_x is not None and refit_y is not None:
         trees = trees.anew(Rows(refit_x, refit_y))
-    return trees.scores(test_x, None)
+    return expit(trees.log_odds(test_x, None))
 
 
 # ---------------------------------------------------------------- columns

@@ -27,14 +27,13 @@ def trees(request: pytest.FixtureRequest) -> Trees:
 
 def test_they_find_what_is_there(trees: Trees) -> None:
     test = drawn(3)
-    assert average_precision(test.y, trees.scores(test.x, None)) > 0.95
+    assert average_precision(test.y, trees.log_odds(test.x, None)) > 0.95
 
 
 def test_contributions_add_up_to_the_log_odds_but_for_a_constant(trees: Trees) -> None:
     x = drawn(4).x
-    scores, moved = trees.scores(x, None), trees.contributions(x)
-    rest = np.log(scores / (1 - scores)) - moved.sum(1)
-    assert moved.shape == x.shape and np.ptp(rest) < 1e-3
+    moved = trees.contributions(x)
+    assert moved.shape == x.shape and np.ptp(trees.log_odds(x, None) - moved.sum(1)) < 1e-3
     assert np.abs(moved[:, 2]).mean() < 0.5 * np.abs(moved[:, 0]).mean()
 
 
@@ -42,7 +41,7 @@ def test_contributions_add_up_to_the_log_odds_but_for_a_constant(trees: Trees) -
 def test_the_same_seed_grows_the_same_trees(learner: str) -> None:
     one, two = (LEARNERS[learner](drawn(0), drawn(1), seed=4) for _ in range(2))
     assert isinstance(one, Trees) and isinstance(two, Trees)
-    assert (one.scores(drawn(5).x, None) == two.scores(drawn(5).x, None)).all()
+    assert (one.log_odds(drawn(5).x, None) == two.log_odds(drawn(5).x, None)).all()
 
 
 @pytest.mark.parametrize("learner", sorted(LEARNERS))
@@ -50,14 +49,7 @@ def test_one_class_grows_nothing_and_validation_of_one_class_chooses_nothing(lea
     rows = drawn(0)
     assert LEARNERS[learner](Rows(rows.x, 0 * rows.y), rows, seed=0) == Undefined("no fraud among the 400 rows")
     unchosen = LEARNERS[learner](rows, Rows(rows.x, 0 * rows.y), seed=0)
-    assert isinstance(unchosen, Trees) and unchosen.valid_ap is None
-
-
-@pytest.mark.parametrize("learner", sorted(LEARNERS))
-def test_they_say_what_they_reached_on_the_validation_rows(learner: str) -> None:
-    grown, valid = LEARNERS[learner](drawn(0), drawn(1), seed=0), drawn(1)
-    assert isinstance(grown, Trees)
-    assert grown.valid_ap == pytest.approx(average_precision(valid.y, grown.scores(valid.x, None)), abs=2e-3)
+    assert isinstance(unchosen, Trees) and average_precision(rows.y, unchosen.log_odds(rows.x, None)) > 0.95
 
 
 @pytest.mark.parametrize("learner", sorted(LEARNERS))
@@ -70,10 +62,9 @@ def test_trees_go_on_from_what_was_said_before(learner: str) -> None:
     grown, test = LEARNERS[learner](blind(0), blind(1), seed=0, categorical=(0,)), blind(3)
     assert isinstance(grown, Trees) and test.start is not None
     grown = grown.anew(blind(2))
-    scores = grown.scores(test.x, test.start)
-    assert average_precision(test.y, test.start) < 0.8 < 0.95 < average_precision(test.y, scores)  # type: ignore[operator]
-    rest = np.log(scores / (1 - scores)) - test.start - grown.contributions(test.x).sum(1)
-    assert np.ptp(rest) < 1e-3
+    found = grown.log_odds(test.x, test.start)
+    assert average_precision(test.y, test.start) < 0.8 < 0.95 < average_precision(test.y, found)  # type: ignore[operator]
+    assert np.ptp(found - test.start - grown.contributions(test.x).sum(1)) < 1e-3
 
 
 def test_a_missing_code_is_missing() -> None:

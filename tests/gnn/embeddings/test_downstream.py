@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from scipy.special import expit
+from scipy.special import expit, logit
 
-from gnn.boosting import LEARNERS, Rows, Trees
+from gnn.boosting import Trees
 from gnn.bundle import EVENTS, Bundle
 from gnn.crossfit import CrossFitSpec, CrossFitted, Networks, cross_fit
 from gnn.downstream import (
     VARIANTS,
     DownstreamSpec,
+    Forest,
+    Grown,
     Stacked,
     grouped_importance,
     grow,
@@ -128,71 +130,68 @@ def test_where_labels_stop_the_trees_see_folds_as_they_will_see_the_test_rows(lo
 def test_rows_have_the_columns_of_their_variant(bench: Workbench, said: CrossFitted) -> None:
     stacked = Stacked.of(bench, EVENTS, said)
     for variant in VARIANTS:
-        for known in stacked.known(variant):
-            assert known.x.shape[1] == stacked.test(variant).x.shape[1] == len(stacked.names(variant))
+        assert stacked.known(variant).x.shape[1] == stacked.test(variant).x.shape[1] == len(stacked.names(variant))
         assert {group for group, _ in stacked.names(variant)} == set(VARIANTS[variant])
-    (known,) = stacked.known("aggregates")
+    known = stacked.known("aggregates")
     assert len(known) == int(bench.judged.fitted.sum()) and known.start is None
 
 
 @pytest.mark.parametrize("variant", ["score", "embeddings", "raw_embeddings"])
 def test_with_the_score_trees_start_from_it(bench: Workbench, said: CrossFitted, variant: str) -> None:
     stacked, label = Stacked.of(bench, EVENTS, said), bench.label[bench.judged.fitted]
-    scored, all_known = stacked.known(variant)
+    scored = stacked.known(variant)
     assert (scored.x[:, -1] == said.known.logits).all() and (scored.start == said.known.logits).all()
-    assert (scored.y == label[said.first :]).all() and (all_known.y == label).all()
-    assert np.isnan(all_known.x[: said.first, -1]).all() and np.ptp(all_known.start[: said.first]) == 0  # type: ignore[index]
-    for whole, part in ((all_known.x, scored.x), (all_known.start, scored.start)):
-        np.testing.assert_array_equal(whole[said.first :], part)  # type: ignore[index]
+    assert (scored.y == label[said.first :]).all()
     assert (stacked.test(variant).start == said.test.logits).all()
 
 
-def test_rows_without_a_score_are_left_out_where_they_were_seen_under_fresher_labels(log: EventLog) -> None:
-    stopped = bench_of(log, labels_stop=True)
-    said = fitted(stopped)
-    (known,) = Stacked.of(stopped, EVENTS, said).known("embeddings")
-    assert len(known) == len(said.fold)
-
-
-def test_the_rows_that_do_better_on_the_last_are_grown_on(
-    bench: Workbench, said: CrossFitted, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("variant", "own"), [("score", "aggregates"), ("embeddings", "aggregates"), ("raw_embeddings", "raw")]
+)
+def test_trees_on_own_columns_stand_beside_those_that_start_from_the_score(
+    bench: Workbench, said: CrossFitted, variant: str, own: str
 ) -> None:
-    stacked, asked = Stacked.of(bench, EVENTS, said), []
-
-    def learner(fit: Rows, valid: Rows, **_: object) -> Trees:
-        asked.append((fit, valid))
-
-        def anew(rows: Rows) -> Trees:
-            return replace(still, valid_ap=len(rows))
-
-        still = Trees(lambda x, start: np.zeros(len(x)), np.zeros_like, 1 / len(fit), anew)
-        return still
-
-    monkeypatch.setitem(LEARNERS, "lightgbm", learner)  # type: ignore[arg-type]
-    grown = grow(stacked, "lightgbm", "score", seed=0)
-    assert isinstance(grown, Trees) and grown.valid_ap == len(said.fold)
-    np.testing.assert_array_equal(asked[0][1].x, asked[1][1].x)
+    stacked = Stacked.of(bench, EVENTS, said)
+    both = grow(stacked, "lightgbm", [variant], seed=0)[variant]
+    alone = grow(Stacked.of(bench, EVENTS, replace(said, alike=False)), "lightgbm", [variant], seed=0)[variant]
+    beside = grow(stacked, "lightgbm", [own], seed=0)[own]
+    assert isinstance(both, Forest) and isinstance(alone, Forest) and isinstance(beside, Forest)
+    test = stacked.test(variant)
+    mean = (logit(alone.scores(test)) + logit(beside.scores(stacked.test(own)))) / 2
+    np.testing.assert_allclose(both.scores(test), expit(mean))
 
 
-def test_where_one_class_has_scores_trees_are_grown_on_all_rows(bench: Workbench, said: CrossFitted) -> None:
+def test_nobody_stands_beside_them_where_those_rows_were_seen_under_fresher_labels(log: EventLog) -> None:
+    stopped = bench_of(log, labels_stop=True)
+    stacked = Stacked.of(stopped, EVENTS, fitted(stopped))
+    forest = grow(stacked, "lightgbm", ["embeddings"], seed=0)["embeddings"]
+    assert isinstance(forest, Forest) and len(forest.grown) == 1 and forest.grown[0].starts
+
+
+def test_where_one_class_has_scores_own_columns_are_left(bench: Workbench, said: CrossFitted) -> None:
     innocent = replace(said, tabular=replace(said.tabular, fit_y=np.zeros_like(said.tabular.fit_y)))
-    assert isinstance(grow(Stacked.of(bench, EVENTS, innocent), "lightgbm", "score", seed=0), Trees)
-    assert isinstance(
-        grow(Stacked.of(bench, EVENTS, replace(innocent, alike=False)), "lightgbm", "score", seed=0), Undefined
-    )
+    stacked = Stacked.of(bench, EVENTS, innocent)
+    found = grow(stacked, "lightgbm", ["score", "aggregates"], seed=0)
+    score, own = found["score"], found["aggregates"]
+    assert isinstance(score, Forest) and isinstance(own, Forest) and len(score.grown) == 1
+    assert (score.scores(stacked.test("score")) == own.scores(stacked.test("aggregates"))).all()
+    fresher = Stacked.of(bench, EVENTS, replace(innocent, alike=False))
+    assert isinstance(grow(fresher, "lightgbm", ["score"], seed=0)["score"], Undefined)
 
 
 def test_trees_that_learn_nothing_say_what_the_network_said(bench: Workbench, said: CrossFitted) -> None:
     stacked = Stacked.of(bench, EVENTS, said)
-    still = Trees(lambda x, start: expit(start), np.zeros_like, None, lambda rows: still)
-    assert (stacked.scores(still, "score") == expit(said.test.logits)).all()
-    assert grouped_importance(still, stacked, "score") == {"raw": 0, "aggregates": 0, "score": 1}
+    still = Trees(lambda x, start: start, np.zeros_like, lambda rows: still)  # type: ignore[arg-type, return-value]
+    test = stacked.test("score")
+    forest = Forest((Grown(still, test.x.shape[1], starts=True),))
+    assert (forest.scores(test) == expit(said.test.logits)).all()
+    assert grouped_importance(forest, stacked, "score") == {"raw": 0, "aggregates": 0, "score": 1}
 
 
 def test_importance_is_shared_out_among_groups(bench: Workbench, said: CrossFitted) -> None:
     stacked = Stacked.of(bench, EVENTS, said)
-    trees = grow(stacked, "lightgbm", "embeddings", seed=0)
-    shares = grouped_importance(trees, stacked, "embeddings")  # type: ignore[arg-type]
+    forest = grow(stacked, "lightgbm", ["embeddings"], seed=0)["embeddings"]
+    shares = grouped_importance(forest, stacked, "embeddings")  # type: ignore[arg-type]
     assert set(shares) == set(VARIANTS["embeddings"]) and sum(shares.values()) == pytest.approx(1)
 
 
