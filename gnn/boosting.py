@@ -51,6 +51,12 @@ class Trees:
     anew: Callable[[Rows], Trees]
 
 
+NO_TREES: Trees = Trees(
+    lambda x, start: np.zeros(len(x)) if start is None else start, np.zeros_like, lambda rows: NO_TREES
+)
+"""They leave rows where they start."""
+
+
 def grow_lightgbm(
     fit: Rows,
     valid: Rows,

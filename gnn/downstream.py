@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import yaml
 from scipy.special import expit
 
-from gnn.boosting import LEARNERS, Rows, Trees
+from gnn.boosting import LEARNERS, NO_TREES, Rows, Trees
 from gnn.bundle import EVENTS, Bundle
 from gnn.calibration import fit_calibrator
 from gnn.crossfit import CrossFitSpec, CrossFitted, Networks, Spoken, cross_fit
@@ -179,7 +179,8 @@ def grow(
     """One learner on each of some variants: rounds chosen on the last of the known rows, then grown on all of them.
 
     Rows that every network learnt from have no score to start from. Where they were seen as all others were (0007),
-    trees on the own columns of all known rows stand beside those that start from the score (docs/decisions/0012).
+    three speak: trees that start from the score, trees on the own columns of all known rows, and the network itself
+    (docs/decisions/0012).
     """
 
     @cache
@@ -198,11 +199,14 @@ def grow(
         return Grown(trees.anew(known), known.x.shape[1], starts=known.start is not None)
 
     def forest(variant: str) -> Forest | Undefined:
-        found = [grown(variant)]
-        if stacked.speaks(variant) and stacked.said.alike:
-            found.append(grown("aggregates" if "aggregates" in VARIANTS[variant] else "raw"))
-        trees = tuple(one for one in found if isinstance(one, Grown))
-        return Forest(trees) if trees else found[0]  # type: ignore[return-value]
+        trees = grown(variant)
+        if not (stacked.speaks(variant) and stacked.said.alike):
+            return trees if isinstance(trees, Undefined) else Forest((trees,))
+        own = grown("aggregates" if "aggregates" in VARIANTS[variant] else "raw")
+        if isinstance(trees, Undefined):
+            return own if isinstance(own, Undefined) else Forest((own,))
+        network = Grown(NO_TREES, 0, starts=True)
+        return Forest((trees,) if isinstance(own, Undefined) else (trees, own, network))
 
     return {variant: forest(variant) for variant in variants}
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.special import expit, logit
 
-from gnn.boosting import Trees
+from gnn.boosting import NO_TREES
 from gnn.bundle import EVENTS, Bundle
 from gnn.crossfit import CrossFitSpec, CrossFitted, Networks, cross_fit
 from gnn.downstream import (
@@ -148,7 +148,7 @@ def test_with_the_score_trees_start_from_it(bench: Workbench, said: CrossFitted,
 @pytest.mark.parametrize(
     ("variant", "own"), [("score", "aggregates"), ("embeddings", "aggregates"), ("raw_embeddings", "raw")]
 )
-def test_trees_on_own_columns_stand_beside_those_that_start_from_the_score(
+def test_trees_from_the_score_trees_on_own_columns_and_the_network_speak_together(
     bench: Workbench, said: CrossFitted, variant: str, own: str
 ) -> None:
     stacked = Stacked.of(bench, EVENTS, said)
@@ -157,7 +157,7 @@ def test_trees_on_own_columns_stand_beside_those_that_start_from_the_score(
     beside = grow(stacked, "lightgbm", [own], seed=0)[own]
     assert isinstance(both, Forest) and isinstance(alone, Forest) and isinstance(beside, Forest)
     test = stacked.test(variant)
-    mean = (logit(alone.scores(test)) + logit(beside.scores(stacked.test(own)))) / 2
+    mean = (logit(alone.scores(test)) + logit(beside.scores(stacked.test(own))) + said.test.logits) / 3
     np.testing.assert_allclose(both.scores(test), expit(mean))
 
 
@@ -181,10 +181,8 @@ def test_where_one_class_has_scores_own_columns_are_left(bench: Workbench, said:
 
 def test_trees_that_learn_nothing_say_what_the_network_said(bench: Workbench, said: CrossFitted) -> None:
     stacked = Stacked.of(bench, EVENTS, said)
-    still = Trees(lambda x, start: start, np.zeros_like, lambda rows: still)  # type: ignore[arg-type, return-value]
-    test = stacked.test("score")
-    forest = Forest((Grown(still, test.x.shape[1], starts=True),))
-    assert (forest.scores(test) == expit(said.test.logits)).all()
+    forest = Forest((Grown(NO_TREES, 0, starts=True),))
+    assert (forest.scores(stacked.test("score")) == expit(said.test.logits)).all()
     assert grouped_importance(forest, stacked, "score") == {"raw": 0, "aggregates": 0, "score": 1}
 
 
