@@ -137,12 +137,12 @@ class Stacked:
         """Places of the columns whose numbers are codes without an order."""
         return self._table(variant).categorical
 
-    def _table(self, variant: str) -> TreeRows:
-        return self.full if "aggregates" in VARIANTS[variant] else self.raw
-
     def speaks(self, variant: str) -> bool:
         """Whether the network has a say in a variant."""
         return "score" in VARIANTS[variant]
+
+    def _table(self, variant: str) -> TreeRows:
+        return self.full if "aggregates" in VARIANTS[variant] else self.raw
 
     def _spoken(self, variant: str, said: Spoken) -> np.ndarray:
         columns = {"embedding": said.vectors, "score": said.logits[:, None]}
