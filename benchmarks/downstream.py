@@ -46,12 +46,11 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     logging.getLogger("gnn.trainer").setLevel(logging.WARNING)
-    wanted = {part for part in arguments.only.split(",") if part}
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
     only = [int(fold) for fold in arguments.folds.split(",")] if arguments.folds else None
     learners, variants = arguments.learners.split(","), arguments.variants.split(",")
     for protocol in PROTOCOLS:
-        if not wanted or {protocol.dataset, f"{protocol.dataset}/{protocol.name}"} & wanted:
+        if protocol.within(arguments.only):
             overrides = []
             if protocol.dataset == "world" and arguments.world:
                 overrides.append(f"data.root={arguments.world}")

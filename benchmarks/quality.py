@@ -86,6 +86,11 @@ class Protocol:
     def events(self) -> EventLog:
         return ingest(DataSchema.from_config(dict(self.specs["data"]))).log
 
+    def within(self, only: str) -> bool:
+        """Whether `only` (datasets or dataset/protocol, with commas; empty: all) asks for it."""
+        wanted = {part for part in only.split(",") if part}
+        return not wanted or bool({self.dataset, f"{self.dataset}/{self.name}"} & wanted)
+
     def folds(self) -> Iterator[Fold]:
         split, behaviour, task = (self.specs[group] for group in ("split", "features", "task"))
         if self.dataset == "fdh":
@@ -123,12 +128,11 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="seeds and folds side by side, one thread each")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
-    wanted = [part for part in arguments.only.split(",") if part]
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
     for protocol in PROTOCOLS:
-        place = f"{protocol.dataset}/{protocol.name}"
-        if wanted and not any(place == part or protocol.dataset == part for part in wanted):
+        if not protocol.within(arguments.only):
             continue
+        place = f"{protocol.dataset}/{protocol.name}"
         folds = list(protocol.folds())
         for model in arguments.models.split(","):
             row = _row(protocol, folds, model, seeds, jobs=arguments.jobs)

@@ -163,7 +163,9 @@ def test_trees_from_the_score_trees_on_own_columns_and_the_network_speak_togethe
 
 def test_nobody_stands_beside_them_where_those_rows_were_seen_under_fresher_labels(log: EventLog) -> None:
     stopped = bench_of(log, labels_stop=True)
-    stacked = Stacked.of(stopped, EVENTS, fitted(stopped))
+    said = fitted(stopped)
+    stacked = Stacked.of(stopped, EVENTS, said)
+    assert len(stacked.known("embeddings")) == len(said.fold)
     forest = grow(stacked, "lightgbm", ["embeddings"], seed=0)["embeddings"]
     assert isinstance(forest, Forest) and len(forest.grown) == 1 and forest.grown[0].starts
 
