@@ -8,75 +8,129 @@ ordinary tensor operations, and a test holds the two together.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from gnn.lanes import WIDTH, add, choose, equal, greater, load, multiply, multiply_add, spread, store
+from gnn.lanes import WIDTH, add, choose, equal, greater, load, lowest_bit, multiply, multiply_add, spread, store
+from gnn.rowwise import linear_into
+
+MOST_MARKS = 63
+"""Bits of an int64 but for the sign."""
 
 
-def aggregate(projected: Tensor, index: Tensor, edges: Tensor, weight: Tensor) -> Tensor:
+class Edges(NamedTuple):
+    """What is known of every message of windows (n, slots, k): `numbers` (n, slots, k, count) float32 and, as bits of
+    `marks` (n, slots, k) int64, what is so or not. Both are 0 where nothing is there."""
+
+    numbers: Tensor
+    marks: Tensor
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that they take."""
+        return self.numbers.nbytes + self.marks.nbytes
+
+    def dense(self, columns: int) -> Tensor:
+        """(n, slots, k, columns): the numbers, and behind them a column of 0 or 1 for every mark."""
+        bits = self.marks.unsqueeze(-1) >> torch.arange(columns - self.numbers.shape[-1], device=self.marks.device) & 1
+        return torch.cat([self.numbers, bits.to(self.numbers.dtype)], -1)
+
+
+def aggregate(sources: Sequence[Tensor], project: nn.Linear, index: Tensor, edges: Edges, weight: Tensor) -> Tensor:
     """GraphSAGE's mean and max (Hamilton et al. 2017, §3.3) over dense windows.
 
-    Shapes: `projected` (sources, width); `index` (n, slots, k) int32 into it, -1 for nothing there; `edges`
-    (n, slots, k, columns), 0 where nothing is there; `weight` (slots, columns, width). Returns mean and behind it max,
-    (n, slots, 2·width), 0 where a window is empty.
+    Shapes: `sources` (some, inputs) each, projected to (some, width) and read as if they stood below one another;
+    `index` (n, slots, k) int32 into them, -1 for nothing there; `weight` (slots, columns, width) for the numbers of
+    `edges` and behind them the marks. Returns mean and behind it max, (n, slots, 2·width), 0 where a window is empty.
     """
-    if projected.device.type != "cpu" or projected.dtype != torch.float32:
-        return aggregate_reference(projected, index, edges, weight)
+    if sources[0].device.type != "cpu" or sources[0].dtype != torch.float32:
+        return aggregate_reference(sources, project, index, edges, weight)
     width = weight.shape[2]
     missing = -width % WIDTH
     if not missing:
-        return _Fused.apply(projected, index, edges, weight)
-    padded = _Fused.apply(functional.pad(projected, (0, missing)), index, edges, functional.pad(weight, (0, missing)))
+        return _Fused.apply(index, edges, weight, project.weight, project.bias, *sources)
+    matrix, bias = functional.pad(project.weight, (0, 0, 0, missing)), functional.pad(project.bias, (0, missing))
+    padded = _Fused.apply(index, edges, functional.pad(weight, (0, missing)), matrix, bias, *sources)
     return padded.unflatten(2, (2, width + missing))[..., :width].flatten(2)
 
 
-def aggregate_reference(projected: Tensor, index: Tensor, edges: Tensor, weight: Tensor) -> Tensor:
+def aggregate_reference(
+    sources: Sequence[Tensor], project: nn.Linear, index: Tensor, edges: Edges, weight: Tensor
+) -> Tensor:
     """`aggregate` in plain tensor operations: any device, any dtype, for reading and for testing."""
+    messages = torch.relu(plain_messages(sources, project, index, edges, weight))
     there = (index >= 0).unsqueeze(-1)
-    messages = projected[index.clamp_min(0).long()] + torch.einsum("nskc,sch->nskh", edges, weight)
-    messages = torch.where(there, torch.relu(messages), torch.zeros((), dtype=messages.dtype, device=messages.device))
+    messages = torch.where(there, messages, torch.zeros((), dtype=messages.dtype, device=messages.device))
     count = there.sum(2).clamp_min(1)
     return torch.cat([messages.sum(2) / count, messages.amax(2)], -1)
 
 
+def plain_messages(
+    sources: Sequence[Tensor], project: nn.Linear, index: Tensor, edges: Edges, weight: Tensor
+) -> Tensor:
+    """m[p] + e·W of every message, (n, slots, k, width), of which those where nothing is there mean nothing."""
+    projected = torch.cat([project(part) for part in sources])
+    return projected[index.clamp_min(0).long()] + torch.einsum("nskc,sch->nskh", edges.dense(weight.shape[1]), weight)
+
+
 class _Fused(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, projected: Tensor, index: Tensor, edges: Tensor, weight: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, index: Tensor, edges: Edges, weight: Tensor, matrix: Tensor, bias: Tensor, *sources: Tensor
+    ) -> Tensor:
         n, slots, k = index.shape
         columns, width = weight.shape[1:]
+        lengths = [len(part) for part in sources]
+        # Those that need no gradient stand apart from those that do until they are narrow.
+        projected = torch.empty(sum(lengths), width)
+        for part, into in zip(sources, projected.split(lengths), strict=True):
+            linear_into(into, part, matrix, bias)
         out = torch.empty(n, slots, 2 * width)
         above = np.empty(n * slots * k * width // WIDTH, np.uint16)
         winner = np.empty(n * slots * width, np.float32)
-        arrays = [tensor.detach().contiguous().view(-1).numpy() for tensor in (projected, index, edges, weight)]
-        forward, ctx.kernel = _kernels(slots, k, columns, width)
-        forward(*arrays, out.view(-1).numpy(), above, winner)
-        ctx.windows, ctx.marks, ctx.shapes = arrays[1:3], (above, winner), (projected.shape, weight.shape)
+        windows = [_flat(index), _flat(edges.numbers), _flat(edges.marks)]
+        forward, ctx.kernel = _kernels(slots, k, edges.numbers.shape[-1], columns, width)
+        forward(_flat(projected), *windows, _flat(weight), _flat(out), above, winner)
+        ctx.windows, ctx.said, ctx.shape, ctx.lengths = windows, (above, winner), weight.shape, lengths
+        ctx.save_for_backward(matrix, *sources)
         return out
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, Tensor]:
-        d_projected, d_weight = (torch.zeros(shape) for shape in ctx.shapes)
-        d_out = gradient.contiguous().view(-1).numpy()
-        ctx.kernel(*ctx.windows, *ctx.marks, d_out, d_projected.view(-1).numpy(), d_weight.view(-1).numpy())
-        return d_projected, None, None, d_weight
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        matrix, *sources = ctx.saved_tensors
+        d_projected, d_weight = torch.zeros(sum(ctx.lengths), len(matrix)), torch.zeros(ctx.shape)
+        ctx.kernel(*ctx.windows, *ctx.said, _flat(gradient), _flat(d_projected), _flat(d_weight))
+        parts = d_projected.split(ctx.lengths)
+        d_matrix = torch.zeros_like(matrix)
+        for part, source in zip(parts, sources, strict=True):
+            d_matrix.addmm_(part.t(), source)
+        asked = ctx.needs_input_grad[5:]
+        d_sources = [part @ matrix if needed else None for part, needed in zip(parts, asked, strict=True)]
+        return None, None, d_weight, d_matrix, d_projected.sum(0), *d_sources
+
+
+def _flat(tensor: Tensor) -> np.ndarray:
+    """The numbers of a tensor in a row, in its own memory where that is contiguous."""
+    return tensor.detach().contiguous().view(-1).numpy()
 
 
 @cache
-def _kernels(slots: int, k: int, columns: int, width: int) -> tuple[Callable[..., None], Callable[..., None]]:
+def _kernels(
+    slots: int, k: int, numbers: int, columns: int, width: int
+) -> tuple[Callable[..., None], Callable[..., None]]:
     """Forward and backward compiled for these very sizes, so that the short loops unroll. All arrays are flat."""
     parts = width // WIDTH
     one = np.float32(1)
 
     @numba.njit(cache=True, nogil=True)
-    def forward(projected, index, edges, weight, out, above, winner):
+    def forward(projected, index, edges, marks, weight, out, above, winner):
         zero = spread(np.float32(0))
         for window in range(len(index) // k):
             for part in range(parts):
@@ -92,12 +146,16 @@ def _kernels(slots: int, k: int, columns: int, width: int) -> tuple[Callable[...
                         continue
                     count += 1
                     said = load(projected, p * width + lane)
-                    for c in range(columns):
-                        edge = spread(edges[message * columns + c])
+                    for c in range(numbers):
+                        edge = spread(edges[message * numbers + c])
                         said = multiply_add(edge, load(weight, here + c * width), said)
-                    marks = greater(said, zero)
-                    above[message * parts + part] = marks
-                    said = choose(marks, said, zero)
+                    bits = marks[message]
+                    while bits:
+                        said = add(said, load(weight, here + (numbers + lowest_bit(bits)) * width))
+                        bits &= bits - 1
+                    positive = greater(said, zero)
+                    above[message * parts + part] = positive
+                    said = choose(positive, said, zero)
                     total = add(total, said)
                     better = greater(said, best)
                     best = choose(better, said, best)
@@ -108,7 +166,7 @@ def _kernels(slots: int, k: int, columns: int, width: int) -> tuple[Callable[...
                 store(winner, window * width + lane, which)
 
     @numba.njit(cache=True, nogil=True)
-    def backward(index, edges, above, winner, d_out, d_projected, d_weight):
+    def backward(index, edges, marks, above, winner, d_out, d_projected, d_weight):
         zero = spread(np.float32(0))
         for window in range(len(index) // k):
             count = 0
@@ -132,9 +190,14 @@ def _kernels(slots: int, k: int, columns: int, width: int) -> tuple[Callable[...
                     share = choose(above[message * parts + part], share, zero)
                     source = p * width + lane
                     store(d_projected, source, add(load(d_projected, source), share))
-                    for c in range(columns):
-                        edge = spread(edges[message * columns + c])
+                    for c in range(numbers):
+                        edge = spread(edges[message * numbers + c])
                         cell = here + c * width
                         store(d_weight, cell, multiply_add(edge, share, load(d_weight, cell)))
+                    bits = marks[message]
+                    while bits:
+                        cell = here + (numbers + lowest_bit(bits)) * width
+                        store(d_weight, cell, add(share, load(d_weight, cell)))
+                        bits &= bits - 1
 
     return forward, backward

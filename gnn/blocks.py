@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gnn.aggregate import Edges
 from gnn.encoders import Columns, FeatureSpace
 from gnn.messages import EdgeData
 from gnn.temporal_sage import TemporalSage
@@ -26,14 +27,14 @@ class Block:
     """Events start:stop with what they look back at.
 
     `old` (sources,) are the distinct earlier events that the block reads; `index` (n, roles, k) int32 points
-    into [old..., block...] and is -1 for nothing there; `edges` (n, roles, k, columns) float32.
+    into [old..., block...] and is -1 for nothing there; `edges` are of its shape.
     """
 
     start: int
     stop: int
     old: Tensor
     index: Tensor
-    edges: Tensor
+    edges: Edges
 
     @property
     def nbytes(self) -> int:
@@ -89,7 +90,7 @@ class NetworkInputs:
             data = data.hide_labels_after(int(times[0]) - label_lag)
         edges = data.edges(events, roles, times, np.arange(start, stop))
         old, index = localise(events, start)
-        return Block(start, stop, torch.from_numpy(old), torch.from_numpy(index), torch.from_numpy(edges))
+        return Block(start, stop, torch.from_numpy(old), torch.from_numpy(index), edges)
 
     def rewire(self, events: np.ndarray, start: int) -> np.ndarray:
         """The windows as the network shall see them: real, cut off, or shuffled."""

@@ -36,7 +36,7 @@ from graphs.folders import whole_folder
 
 log = logging.getLogger(__name__)
 
-FORMAT = 3
+FORMAT = 4
 EVENTS = "events"
 """Name of the event task among spaces and calibrators; node tasks go by their entity type."""
 

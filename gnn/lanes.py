@@ -137,3 +137,13 @@ def choose(typingctx, marks, there, elsewhere):  # type: ignore[no-untyped-def]
         return builder.select(builder.bitcast(args[0], _MASK), args[1], args[2])
 
     return LANES(MARKS, LANES, LANES), generate
+
+
+@intrinsic
+def lowest_bit(typingctx, bits):  # type: ignore[no-untyped-def]
+    """Place of the lowest bit that is set in an int64, of which one must be."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), generate

@@ -8,27 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numba
 import numpy as np
+import torch
 
+from gnn.aggregate import MOST_MARKS, Edges
+from graphs.errors import ConfigError
 from graphs.events import MISSING, NEVER, EventLog, Role
 
 AGE_SCALES_SECONDS = (3_600.0, 86_400.0, 604_800.0, 2_592_000.0)
 """Half-weight ages of the four decays: an hour, a day, a week, a month."""
 
 
+NUMBERS = ("age", "age_1h", "age_1d", "age_7d", "age_30d", "amount_change", "amount_distance")
+
+_KNOWN = np.dtype(
+    [("time", np.int64), ("label_known", np.int64), ("log_amount", np.float32), ("type", np.int16), ("label", np.int8)],
+    align=True,
+)
+"""What a message tells of its event, side by side: events of a window lie far apart, each a trip to memory."""
+
+
 def edge_names(roles: Sequence[Role], event_types: Sequence[str]) -> tuple[str, ...]:
-    """Names of the edge columns, in order; constant ones (one event type, one role a type) are left out."""
-    names = ["age", "age_1h", "age_1d", "age_7d", "age_30d", "label_fraud", "label_clean"]
-    names += ["amount_change", "amount_distance", "amount_equal"]
-    names += [f"same_{role.name}" for role in roles]
+    """Names of the edge columns, in order: the numbers, then the marks, of which constant ones (one event type, one
+    role a type) are left out. Raises ConfigError where the marks are more than an integer has bits."""
+    marks = ["label_fraud", "label_clean", "amount_equal"]
+    marks += [f"same_{role.name}" for role in roles]
     if _shared_types(roles):
-        names += ["crossed", *(f"was_{role.name}" for role in roles)]
+        marks += ["crossed", *(f"was_{role.name}" for role in roles)]
     if len(event_types) > 1:
-        names += ["same_event_type"]
-    return tuple(names)
+        marks += ["same_event_type"]
+    if len(marks) > MOST_MARKS:
+        raise ConfigError(f"roles: got {len(roles)}; an edge tells {MOST_MARKS} things of its two events, at most")
+    return (*NUMBERS, *marks)
 
 
 def _shared_types(roles: Sequence[Role]) -> bool:
@@ -39,33 +52,20 @@ def _shared_types(roles: Sequence[Role]) -> bool:
 class EdgeData:
     """The columns of an event log that edges are made of, ready for the compiled kernel."""
 
-    event_time: np.ndarray
-    event_type: np.ndarray
-    log_amount: np.ndarray
+    events: np.ndarray
     entities: np.ndarray
-    label: np.ndarray
-    label_known_time: np.ndarray
     labels_until: int
     with_roles: bool
     with_types: bool
-    width: int
 
     @classmethod
     def of(cls, log: EventLog) -> EdgeData:
         """The columns of `log`, with every label to be seen once it is known."""
-        amount = np.sign(log.amount) * np.log1p(np.abs(log.amount))
-        return cls(
-            log.event_time,
-            log.event_type,
-            amount.astype(np.float32),
-            log.entities,
-            log.label,
-            log.label_known_time,
-            NEVER - 1,
-            _shared_types(log.roles),
-            len(log.event_types) > 1,
-            len(edge_names(log.roles, log.event_types)),
-        )
+        events = np.empty(len(log), _KNOWN)
+        events["time"], events["label_known"] = log.event_time, log.label_known_time
+        events["log_amount"] = np.sign(log.amount) * np.log1p(np.abs(log.amount))
+        events["type"], events["label"] = log.event_type, log.label
+        return cls(events, log.entities, NEVER - 1, _shared_types(log.roles), len(log.event_types) > 1)
 
     def hide_labels_after(self, instant: int) -> EdgeData:
         """The same edges with labels that became known after `instant` (µs UTC) hidden."""
@@ -73,40 +73,29 @@ class EdgeData:
 
     def edges(
         self, window: np.ndarray, window_roles: np.ndarray, times: np.ndarray, queries: np.ndarray | None
-    ) -> np.ndarray:
-        """Edge columns (n, slots, k, width) float32 for a window (n, slots, k) of event indices.
+    ) -> Edges:
+        """Edges of a window (n, slots, k) of event indices, their columns as `edge_names` has them.
 
         `times` (n,) are the query instants; `queries` (n,) the query events whose amount, type and parties are
         compared with, or None when entities rather than events ask: those columns then stay 0.
         """
-        n, slots, k = window.shape
-        out = np.zeros((n, slots, k, self.width), np.float32)
+        numbers, marks = np.zeros((*window.shape, len(NUMBERS)), np.float32), np.zeros(window.shape, np.int64)
         nobody = queries is None
-        asked = np.zeros(n, np.int64) if queries is None else queries.astype(np.int64)
-        _fill_edges(out, window, window_roles, times, asked, nobody, *self._kernel_columns())
-        return out
-
-    def _kernel_columns(self) -> tuple[Any, ...]:
-        return (
-            self.event_time,
-            self.event_type,
-            self.log_amount,
-            self.entities,
-            self.label,
-            self.label_known_time,
-            self.labels_until,
-            self.with_roles,
-            self.with_types,
-        )
+        asked = np.zeros(len(times), np.int64) if queries is None else queries.astype(np.int64)
+        _fill_edges(
+            numbers, marks, window, window_roles, times, asked, nobody, self.events, self.entities, self.labels_until,
+            self.with_roles, self.with_types,
+        )  # fmt: skip
+        return Edges(torch.from_numpy(numbers), torch.from_numpy(marks))
 
 
 @numba.njit(cache=True, nogil=True)
 def _fill_edges(
-    out, window, window_roles, times, queries, nobody, event_time, event_type, log_amount, entities, label, known,
-    labels_until, with_roles, with_types,
+    numbers, marks, window, window_roles, times, queries, nobody, events, entities, labels_until, with_roles, with_types
 ):  # fmt: skip
     roles = entities.shape[1]
     n, slots, k = window.shape
+    one = np.int64(1)
     for i in range(n):
         t, q = times[i], queries[i]
         for slot in range(slots):
@@ -114,35 +103,37 @@ def _fill_edges(
                 p = window[i, slot, j]
                 if p == MISSING:
                     continue
-                e = out[i, slot, j]
-                seconds = np.float32((t - event_time[p]) * 1e-6)
+                e, event, marked = numbers[i, slot, j], events[p], np.int64(0)
+                seconds = np.float32((t - event.time) * 1e-6)
                 e[0] = np.log1p(seconds) * np.float32(0.0625)
                 e[1] = np.float32(3600.0) / (np.float32(3600.0) + seconds)
                 e[2] = np.float32(86400.0) / (np.float32(86400.0) + seconds)
                 e[3] = np.float32(604800.0) / (np.float32(604800.0) + seconds)
                 e[4] = np.float32(2592000.0) / (np.float32(2592000.0) + seconds)
-                if known[p] <= t and known[p] <= labels_until:
-                    if label[p] == 1:
-                        e[5] = 1.0
-                    elif label[p] == 0:
-                        e[6] = 1.0
-                c = 10
+                if event.label_known <= t and event.label_known <= labels_until:
+                    if event.label == 1:
+                        marked |= one
+                    elif event.label == 0:
+                        marked |= one << 1
                 if not nobody:
-                    change = log_amount[q] - log_amount[p]
+                    change = events[q].log_amount - event.log_amount
                     if change == change:
-                        e[7] = change
-                        e[8] = abs(change)
-                        e[9] = 1.0 if change == 0 else 0.0
+                        e[5] = change
+                        e[6] = abs(change)
+                        if change == 0:
+                            marked |= one << 2
                     for r in range(roles):
                         if r != slot and entities[q, r] != MISSING and entities[q, r] == entities[p, r]:
-                            e[c + r] = 1.0
-                c += roles
+                            marked |= one << (3 + r)
+                bit = 3 + roles
                 if with_roles:
-                    if not nobody and window_roles[i, slot, j] != slot:
+                    role = window_roles[i, slot, j]
+                    if not nobody and role != slot:
                         other = entities[p, slot]
-                        if other != MISSING and other == entities[q, window_roles[i, slot, j]]:
-                            e[c] = 1.0
-                    e[c + 1 + window_roles[i, slot, j]] = 1.0
-                    c += 1 + roles
-                if with_types and not nobody and event_type[p] == event_type[q]:
-                    e[c] = 1.0
+                        if other != MISSING and other == entities[q, role]:
+                            marked |= one << bit
+                    marked |= one << (bit + 1 + role)
+                    bit += 1 + roles
+                if with_types and not nobody and event.type == events[q].type:
+                    marked |= one << bit
+                marks[i, slot, j] = marked

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gnn.aggregate import Edges
 from gnn.blocks import Cache, NetworkInputs, localise
 from gnn.encoders import Columns, FeatureSpace, attribute_columns, event_columns
 from gnn.temporal_sage import TemporalSage
@@ -53,7 +54,7 @@ class NodeInputs:
     numeric: Tensor
     codes: Tensor
     windows: np.ndarray
-    edges: np.ndarray
+    edges: Edges
 
     @classmethod
     def of(
@@ -87,5 +88,5 @@ class NodeInputs:
         head = model.node_head(self.questions.entity_type)
         old, index = localise(self.windows[rows], start)
         sources = [cache.levels[-1][torch.from_numpy(old)], *([] if fresh is None else [fresh])]
-        edges = torch.from_numpy(self.edges[rows])
+        edges = Edges(*(part[torch.from_numpy(rows)] for part in self.edges))
         return head.embed(sources, torch.from_numpy(index), edges, self.numeric[rows], self.codes[rows])

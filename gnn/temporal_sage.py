@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from gnn.aggregate import aggregate
+from gnn.aggregate import Edges, aggregate, plain_messages
 from gnn.encoders import EventEncoder, FeatureSpace
 from gnn.rowwise import RowLinear
 from graphs.errors import ConfigError
@@ -75,19 +75,16 @@ class WindowState(nn.Module):
         nn.init.normal_(self.weight, std=edge_width**-0.5)
         self.attention = RowLinear(spec.message_width, 4) if spec.aggregator == "attention" else None
 
-    def forward(self, sources: Sequence[Tensor], index: Tensor, edges: Tensor) -> Tensor:
-        # Those that need no gradient stand apart from those that do, and what is joined is narrow.
-        projected = torch.cat([self.project(part) for part in sources])
+    def forward(self, sources: Sequence[Tensor], index: Tensor, edges: Edges) -> Tensor:
         if self.attention is not None:
-            return self._attend(projected, index, edges)
-        return aggregate(projected, index, edges, self.weight)
+            return self._attend(sources, index, edges)
+        return aggregate(sources, self.project, index, edges, self.weight)
 
-    def _attend(self, projected: Tensor, index: Tensor, edges: Tensor) -> Tensor:
+    def _attend(self, sources: Sequence[Tensor], index: Tensor, edges: Edges) -> Tensor:
         """Four heads that weigh messages by a learnt score (GAT-like), beside the max."""
         assert self.attention is not None
         there = (index >= 0).unsqueeze(-1)
-        messages = projected[index.clamp_min(0).long()] + torch.einsum("nskc,sch->nskh", edges, self.weight)
-        messages = torch.relu(messages).masked_fill(~there, 0.0)
+        messages = torch.relu(plain_messages(sources, self.project, index, edges, self.weight)).masked_fill(~there, 0.0)
         n, slots, k, width = messages.shape
         said = self.attention(messages.reshape(-1, width)).view(n, slots, k, 4)
         weights = said.masked_fill(~there, -1e9).softmax(2)
@@ -106,7 +103,7 @@ class SageLayer(nn.Module):
         self.update = nn.Sequential(nn.ReLU(), nn.Dropout(spec.dropout), RowLinear(spec.width, spec.width))
         self.norm = nn.LayerNorm(spec.width)
 
-    def forward(self, own: Tensor, old: Tensor, index: Tensor, edges: Tensor) -> Tensor:
+    def forward(self, own: Tensor, old: Tensor, index: Tensor, edges: Edges) -> Tensor:
         state = self.state((old, own), index, edges).flatten(1)
         return self.norm(own + self.update(self.of_own(own) + self.of_state(state)))
 
@@ -141,12 +138,10 @@ class NodeHead(nn.Module):
         self.state = WindowState(spec, 1, edge_width)
         self.head = Head(spec.node_width, spec.width, dropout=spec.dropout)
 
-    def forward(
-        self, sources: Sequence[Tensor], index: Tensor, edges: Tensor, numeric: Tensor, codes: Tensor
-    ) -> Tensor:
+    def forward(self, sources: Sequence[Tensor], index: Tensor, edges: Edges, numeric: Tensor, codes: Tensor) -> Tensor:
         return self.head(self.embed(sources, index, edges, numeric, codes))
 
-    def embed(self, sources: Sequence[Tensor], index: Tensor, edges: Tensor, numeric: Tensor, codes: Tensor) -> Tensor:
+    def embed(self, sources: Sequence[Tensor], index: Tensor, edges: Edges, numeric: Tensor, codes: Tensor) -> Tensor:
         """The entity's embedding (n, node_width): own encoding, mean and max of its last events."""
         state = self.state(sources, index, edges).flatten(1)
         return torch.cat([self.encoder(numeric, codes), state], 1)

@@ -212,10 +212,12 @@ class _Run:
                 return 0.0
             loss = torch.zeros(())
             if self.events is not None and len(rows):
-                at = torch.from_numpy(rows)
-                logits = self.model.event_logits(first[at], last[at])
+                own, final, label = first, last, self.events.label[low:high]
+                if len(rows) < high - low:
+                    at = torch.from_numpy(rows)
+                    own, final, label = own[at], final[at], label[at]
                 expected = self.events.fit.sum() / len(self.spans)
-                label = self.events.label[low:high][at]
+                logits = self.model.event_logits(own, final)
                 loss = loss + event_loss(logits, label, self._weight(self.events), expected)
             for node, questions in zip(self.nodes, asked, strict=True):
                 if len(questions):

@@ -2,78 +2,109 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from gnn.aggregate import aggregate, aggregate_reference
+from gnn.aggregate import Edges, aggregate, aggregate_reference
+from gnn.rowwise import RowLinear
 
-SOURCES, COLUMNS = 30, 5
-
-
-def windows(seed: int, n: int, slots: int, k: int, width: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Random projections, index with holes, edges that are 0 in the holes, and edge weights."""
-    draw = torch.Generator().manual_seed(seed)
-    index = torch.randint(-SOURCES // 2, SOURCES, (n, slots, k), generator=draw).clamp_min(-1).to(torch.int32)
-    edges = torch.randn(n, slots, k, COLUMNS, generator=draw) * (index >= 0).unsqueeze(-1)
-    projected = torch.randn(SOURCES, width, generator=draw)
-    return projected, index, edges, torch.randn(slots, COLUMNS, width, generator=draw)
+SOURCES, INPUTS, NUMBERS, MARKS = (7, 30), 6, 3, 4
 
 
-def with_gradients(how: object, inputs: tuple[Tensor, ...], pull: Tensor) -> tuple[Tensor, ...]:
-    projected, index, edges, weight = inputs
-    projected, weight = projected.clone().requires_grad_(), weight.clone().requires_grad_()
-    found = how(projected, index, edges, weight)  # type: ignore[operator]
-    (found * pull).sum().backward()
-    return found.detach(), projected.grad, weight.grad
+@dataclass(frozen=True)
+class Windows:
+    """Random sources, some of which need a gradient, index with holes, edges that are 0 in the holes, and weights."""
+
+    sources: tuple[Tensor, Tensor]
+    project: nn.Linear
+    index: Tensor
+    edges: Edges
+    weight: Tensor
+
+    @classmethod
+    def draw(cls, seed: int, n: int, slots: int, k: int, width: int) -> Windows:
+        torch.manual_seed(seed)
+        index = torch.randint(-sum(SOURCES) // 2, sum(SOURCES), (n, slots, k)).clamp_min(-1).to(torch.int32)
+        there = index >= 0
+        edges = Edges(
+            torch.randn(n, slots, k, NUMBERS) * there.unsqueeze(-1), torch.randint(0, 1 << MARKS, (n, slots, k)) * there
+        )
+        old, own = (torch.randn(length, INPUTS) for length in SOURCES)
+        weight = torch.randn(slots, NUMBERS + MARKS, width, requires_grad=True)
+        return cls((old, own.requires_grad_()), RowLinear(INPUTS, width), index, edges, weight)
+
+    def said(self, how: Callable[..., Tensor]) -> Tensor:
+        return how(self.sources, self.project, self.index, self.edges, self.weight)
+
+    def with_gradients(self, how: Callable[..., Tensor], pull: Tensor) -> tuple[Tensor, ...]:
+        found = self.said(how)
+        learnt = (self.sources[1], self.project.weight, self.project.bias, self.weight)
+        return found.detach(), *torch.autograd.grad((found * pull).sum(), learnt)
 
 
 def test_mean_and_max_of_two_messages_by_hand() -> None:
-    projected = torch.tensor([[1.0, -5.0], [2.0, 3.0]])
+    same = RowLinear(2, 2)
+    same.weight.data, same.bias.data = torch.eye(2), torch.tensor([0.0, -2.0])
+    sources = torch.tensor([[1.0, -3.0]]), torch.tensor([[2.0, 5.0]])
     index = torch.tensor([[[0, 1, -1]]], dtype=torch.int32)
-    edges = torch.tensor([[[[1.0], [2.0], [0.0]]]])
-    found = aggregate(projected, index, edges, torch.tensor([[[10.0, 1.0]]]))
-    assert found.tolist() == [[[16.5, 2.5, 22.0, 5.0]]]  # mean and max of relu([11, -4]) and relu([22, 5])
+    edges = Edges(torch.tensor([[[[1.0], [2.0], [0.0]]]]), torch.tensor([[[0b10, 0, 0]]]))
+    weight = torch.tensor([[[10.0, 1.0], [1000.0, 1000.0], [-1.0, 0.0]]])
+    found = aggregate(sources, same, index, edges, weight)
+    assert found.tolist() == [[[16.0, 2.5, 22.0, 5.0]]]  # mean and max of relu([10, -4]) and relu([22, 5])
 
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(("slots", "k", "width"), [(1, 1, 16), (1, 4, 8), (4, 8, 64), (3, 2, 5)])
 def test_fused_equals_reference_forward_and_backward(seed: int, slots: int, k: int, width: int) -> None:
-    inputs = windows(seed, 40, slots, k, width)
-    pull = torch.randn(40, slots, 2 * width, generator=torch.Generator().manual_seed(seed))
-    fused, plain = (with_gradients(how, inputs, pull) for how in (aggregate, aggregate_reference))
+    windows, pull = Windows.draw(seed, 40, slots, k, width), torch.randn(40, slots, 2 * width)
+    fused, plain = (windows.with_gradients(how, pull) for how in (aggregate, aggregate_reference))
     for ours, theirs in zip(fused, plain, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
 def test_gradients_agree_with_finite_differences() -> None:
-    inputs = [tensor.double() if tensor.is_floating_point() else tensor for tensor in windows(1, 3, 2, 3, 4)]
-    projected, index, edges, weight = inputs
+    windows = Windows.draw(1, 3, 2, 3, 4)
+    old, own, weight = (tensor.detach().double() for tensor in (*windows.sources, windows.weight))
+    edges, project = Edges(windows.edges.numbers.double(), windows.edges.marks), windows.project.double()
     torch.autograd.gradcheck(
-        lambda p, w: aggregate_reference(p, index, edges, w), (projected.requires_grad_(), weight.requires_grad_())
+        lambda own, weight: aggregate_reference((old, own), project, windows.index, edges, weight),
+        (own.requires_grad_(), weight.requires_grad_()),
     )
 
 
 def test_empty_windows_are_zero_and_pass_nothing_back() -> None:
-    projected, index, edges, weight = windows(2, 6, 2, 4, 8)
-    index, edges = torch.full_like(index, -1), torch.zeros_like(edges)
-    outcome = with_gradients(aggregate, (projected, index, edges, weight), torch.ones(6, 2, 16))
-    assert all((part == 0).all() for part in outcome)
+    drawn = Windows.draw(2, 6, 2, 4, 8)
+    nothing = Edges(torch.zeros_like(drawn.edges.numbers), torch.zeros_like(drawn.edges.marks))
+    empty = replace(drawn, index=torch.full_like(drawn.index, -1), edges=nothing)
+    assert all((part == 0).all() for part in empty.with_gradients(aggregate, torch.ones(6, 2, 16)))
 
 
 def test_no_events_at_all_is_no_error() -> None:
-    projected, index, edges, weight = windows(3, 0, 2, 4, 8)
-    assert aggregate(projected[:0], index, edges, weight).shape == (0, 2, 16)
+    drawn = Windows.draw(3, 0, 2, 4, 8)
+    assert replace(drawn, sources=(torch.empty(0, INPUTS),) * 2).said(aggregate).shape == (0, 2, 16)
 
 
 def test_the_same_bits_every_time() -> None:
-    inputs, pull = windows(4, 200, 4, 8, 64), torch.randn(200, 4, 128)
-    first, second = (with_gradients(aggregate, inputs, pull) for _ in range(2))
+    windows, pull = Windows.draw(4, 200, 4, 8, 64), torch.randn(200, 4, 128)
+    first, second = (windows.with_gradients(aggregate, pull) for _ in range(2))
     assert all(torch.equal(one, two) for one, two in zip(first, second, strict=True))
 
 
 def test_a_window_is_aggregated_the_same_whatever_stands_beside_it() -> None:
-    projected, index, edges, weight = windows(5, 50, 2, 4, 64)
-    whole = aggregate(projected, index, edges, weight)
-    alone = aggregate(projected, index[7:8], edges[7:8], weight)
-    assert torch.equal(whole[7:8], alone)
+    drawn = Windows.draw(5, 50, 2, 4, 64)
+    alone = replace(drawn, index=drawn.index[7:8], edges=Edges(*(part[7:8] for part in drawn.edges)))
+    assert torch.equal(drawn.said(aggregate)[7:8], alone.said(aggregate))
+
+
+@pytest.mark.parametrize("rows", [1, 15, 16, 40])
+def test_a_source_is_projected_the_same_whatever_stands_beside_it(rows: int) -> None:
+    drawn = Windows.draw(6, 50, 2, 4, 64)
+    # Windows of the first rows of a source, alone and among all of them.
+    index = drawn.index.clamp(max=rows - 1)
+    old = torch.randn(40, INPUTS)
+    whole = replace(drawn, sources=(old,), index=index).said(aggregate)
+    assert torch.equal(whole, replace(drawn, sources=(old[:rows],), index=index).said(aggregate))

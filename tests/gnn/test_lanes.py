@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytest
 
-from gnn.lanes import WIDTH, add, choose, equal, greater, load, multiply, multiply_add, spread, store
+from gnn.lanes import WIDTH, add, choose, equal, greater, load, lowest_bit, multiply, multiply_add, spread, store
 
 
 @numba.njit
@@ -36,3 +36,13 @@ def test_not_a_number_is_neither_greater_nor_equal() -> None:
     marks = np.ones(2, np.uint16)
     _at_work(left, right, np.empty(4 * WIDTH, np.float32), marks)
     assert marks.tolist() == [0, 0]
+
+
+@numba.njit
+def _lowest_of(bits):
+    return lowest_bit(bits)
+
+
+@pytest.mark.parametrize("place", [0, 1, 17, 62, 63])
+def test_the_lowest_bit_that_is_set(place: int) -> None:
+    assert _lowest_of(np.int64(-1) << np.int64(place)) == place

@@ -10,8 +10,9 @@ from torch import Tensor
 from torch_geometric.nn import SAGEConv
 from torch_geometric.sampler import NodeSamplerInput
 
-from gnn.aggregate import aggregate
+from gnn.aggregate import Edges, aggregate
 from gnn.interop import TemporalSampler
+from gnn.rowwise import RowLinear
 from graphs.events import EventLog
 from graphs.temporal_graph import TemporalGraph
 
@@ -22,9 +23,13 @@ def dense(h: Tensor, conv: SAGEConv, graph: TemporalGraph, slot: int) -> Tensor:
     """SAGEConv of every event's entity in one role over its window: projected first, gathered after. The kernel has a
     ReLU in it, so it is asked for the positive and the negative part and their difference is the mean."""
     index = torch.from_numpy(graph.windows(K).events[:, slot : slot + 1].copy())
-    nothing, weight = torch.zeros(*index.shape, 1), torch.zeros(1, 1, WIDTH)
-    projected = h @ conv.lin_l.weight.T
-    up, down = (aggregate(sign * projected, index, nothing, weight)[..., :WIDTH] for sign in (1, -1))
+    nothing = Edges(torch.zeros(*index.shape, 0), torch.zeros(index.shape, dtype=torch.int64))
+    project = RowLinear(WIDTH, WIDTH)
+    said = []
+    for sign in (1, -1):
+        project.weight.data, project.bias.data = sign * conv.lin_l.weight, torch.zeros(WIDTH)
+        said.append(aggregate([h], project, index, nothing, torch.zeros(1, 0, WIDTH))[..., :WIDTH])
+    up, down = said
     return (up - down).squeeze(1) + conv.lin_l.bias
 
 
