@@ -18,11 +18,49 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gnn.lanes import WIDTH, add, choose, equal, greater, load, lowest_bit, multiply, multiply_add, spread, store
-from gnn.rowwise import linear_into
+from gnn.lanes import (
+    WIDTH,
+    add,
+    choose,
+    equal,
+    greater,
+    load,
+    load_one,
+    lowest_bit,
+    multiply,
+    multiply_add,
+    prefetch,
+    spread,
+    store,
+)
 
 MOST_MARKS = 63
 """Bits of an int64 but for the sign."""
+
+TOGETHER = 4
+"""Rows that are projected at a time, so that their sums do not wait for one another."""
+AHEAD = 8
+"""Rows that lie far apart are asked for so many rows before they are needed."""
+
+
+class Rows(NamedTuple):
+    """Rows of `table` (some, inputs), read where they stand: those at the places `at` (rows,) int32, or all."""
+
+    table: Tensor
+    at: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.table if self.at is None else self.at)
+
+    @property
+    def places(self) -> np.ndarray:
+        """(rows,) int32 into the table."""
+        return np.arange(len(self.table), dtype=np.int32) if self.at is None else self.at.numpy()
+
+    @property
+    def copied(self) -> Tensor:
+        """(rows, inputs): the rows below one another."""
+        return self.table if self.at is None else self.table.index_select(0, self.at)
 
 
 class Edges(NamedTuple):
@@ -43,26 +81,28 @@ class Edges(NamedTuple):
         return torch.cat([self.numbers, bits.to(self.numbers.dtype)], -1)
 
 
-def aggregate(sources: Sequence[Tensor], project: nn.Linear, index: Tensor, edges: Edges, weight: Tensor) -> Tensor:
+def aggregate(sources: Sequence[Rows], project: nn.Linear, index: Tensor, edges: Edges, weight: Tensor) -> Tensor:
     """GraphSAGE's mean and max (Hamilton et al. 2017, §3.3) over dense windows.
 
-    Shapes: `sources` (some, inputs) each, projected to (some, width) and read as if they stood below one another;
-    `index` (n, slots, k) int32 into them, -1 for nothing there; `weight` (slots, columns, width) for the numbers of
-    `edges` and behind them the marks. Returns mean and behind it max, (n, slots, 2·width), 0 where a window is empty.
+    Shapes: `sources`, projected to (rows, width) each, are read as if they stood below one another; `index`
+    (n, slots, k) int32 into them, -1 for nothing there; `weight` (slots, columns, width) for the numbers of `edges` and
+    behind them the marks. Returns mean and behind it max, (n, slots, 2·width), 0 where a window is empty. Gradients go
+    to the sources that are whole tables.
     """
-    if sources[0].device.type != "cpu" or sources[0].dtype != torch.float32:
+    if weight.device.type != "cpu" or weight.dtype != torch.float32:
         return aggregate_reference(sources, project, index, edges, weight)
     width = weight.shape[2]
     missing = -width % WIDTH
     if not missing:
-        return _Fused.apply(index, edges, weight, project.weight, project.bias, *sources)
+        return _Fused.apply(sources, index, edges, weight, project.weight, project.bias, *_whole(sources))
     matrix, bias = functional.pad(project.weight, (0, 0, 0, missing)), functional.pad(project.bias, (0, missing))
-    padded = _Fused.apply(index, edges, functional.pad(weight, (0, missing)), matrix, bias, *sources)
+    weight = functional.pad(weight, (0, missing))
+    padded = _Fused.apply(sources, index, edges, weight, matrix, bias, *_whole(sources))
     return padded.unflatten(2, (2, width + missing))[..., :width].flatten(2)
 
 
 def aggregate_reference(
-    sources: Sequence[Tensor], project: nn.Linear, index: Tensor, edges: Edges, weight: Tensor
+    sources: Sequence[Rows], project: nn.Linear, index: Tensor, edges: Edges, weight: Tensor
 ) -> Tensor:
     """`aggregate` in plain tensor operations: any device, any dtype, for reading and for testing."""
     messages = torch.relu(plain_messages(sources, project, index, edges, weight))
@@ -72,48 +112,58 @@ def aggregate_reference(
     return torch.cat([messages.sum(2) / count, messages.amax(2)], -1)
 
 
-def plain_messages(
-    sources: Sequence[Tensor], project: nn.Linear, index: Tensor, edges: Edges, weight: Tensor
-) -> Tensor:
+def plain_messages(sources: Sequence[Rows], project: nn.Linear, index: Tensor, edges: Edges, weight: Tensor) -> Tensor:
     """m[p] + e·W of every message, (n, slots, k, width), of which those where nothing is there mean nothing."""
-    projected = torch.cat([project(part) for part in sources])
+    projected = torch.cat([project(part.copied) for part in sources])
     return projected[index.clamp_min(0).long()] + torch.einsum("nskc,sch->nskh", edges.dense(weight.shape[1]), weight)
+
+
+def _whole(sources: Sequence[Rows]) -> list[Tensor]:
+    return [part.table for part in sources if part.at is None]
 
 
 class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, index: Tensor, edges: Edges, weight: Tensor, matrix: Tensor, bias: Tensor, *sources: Tensor
+        ctx: Any,
+        sources: Sequence[Rows],
+        index: Tensor,
+        edges: Edges,
+        weight: Tensor,
+        matrix: Tensor,
+        bias: Tensor,
+        *whole: Tensor,
     ) -> Tensor:
         n, slots, k = index.shape
         columns, width = weight.shape[1:]
         lengths = [len(part) for part in sources]
-        # Those that need no gradient stand apart from those that do until they are narrow.
         projected = torch.empty(sum(lengths), width)
+        project, ctx.project_back = _projection(matrix.shape[1], width)
         for part, into in zip(sources, projected.split(lengths), strict=True):
-            linear_into(into, part, matrix, bias)
+            project(_flat(part.table), part.places, _flat(matrix.t()), _flat(bias), _flat(into))
         out = torch.empty(n, slots, 2 * width)
         above = np.empty(n * slots * k * width // WIDTH, np.uint16)
         winner = np.empty(n * slots * width, np.float32)
         windows = [_flat(index), _flat(edges.numbers), _flat(edges.marks)]
-        forward, ctx.kernel = _kernels(slots, k, edges.numbers.shape[-1], columns, width)
+        forward, ctx.back = _kernels(slots, k, edges.numbers.shape[-1], columns, width)
         forward(_flat(projected), *windows, _flat(weight), _flat(out), above, winner)
-        ctx.windows, ctx.said, ctx.shape, ctx.lengths = windows, (above, winner), weight.shape, lengths
-        ctx.save_for_backward(matrix, *sources)
+        ctx.windows, ctx.said, ctx.shape, ctx.places = windows, (above, winner), weight.shape, [p.at for p in sources]
+        ctx.save_for_backward(matrix, *(part.table for part in sources))
         return out
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        matrix, *sources = ctx.saved_tensors
-        d_projected, d_weight = torch.zeros(sum(ctx.lengths), len(matrix)), torch.zeros(ctx.shape)
-        ctx.kernel(*ctx.windows, *ctx.said, _flat(gradient), _flat(d_projected), _flat(d_weight))
-        parts = d_projected.split(ctx.lengths)
-        d_matrix = torch.zeros_like(matrix)
-        for part, source in zip(parts, sources, strict=True):
-            d_matrix.addmm_(part.t(), source)
-        asked = ctx.needs_input_grad[5:]
-        d_sources = [part @ matrix if needed else None for part, needed in zip(parts, asked, strict=True)]
-        return None, None, d_weight, d_matrix, d_projected.sum(0), *d_sources
+        matrix, *tables = ctx.saved_tensors
+        sources = [Rows(table, at) for table, at in zip(tables, ctx.places, strict=True)]
+        lengths = [len(part) for part in sources]
+        d_projected, d_weight = torch.zeros(sum(lengths), len(matrix)), torch.zeros(ctx.shape)
+        ctx.back(*ctx.windows, *ctx.said, _flat(gradient), _flat(d_projected), _flat(d_weight))
+        d_matrix, d_bias, d_whole = torch.zeros(matrix.t().shape), torch.zeros(len(matrix)), []
+        for part, said in zip(sources, d_projected.split(lengths), strict=True):
+            ctx.project_back(_flat(part.table), part.places, _flat(said), _flat(d_matrix), _flat(d_bias))
+            if part.at is None:
+                d_whole.append(said @ matrix)
+        return None, None, None, d_weight, d_matrix.t(), d_bias, *d_whole
 
 
 def _flat(tensor: Tensor) -> np.ndarray:
@@ -147,7 +197,7 @@ def _kernels(
                     count += 1
                     said = load(projected, p * width + lane)
                     for c in range(numbers):
-                        edge = spread(edges[message * numbers + c])
+                        edge = load_one(edges, message * numbers + c)
                         said = multiply_add(edge, load(weight, here + c * width), said)
                     bits = marks[message]
                     while bits:
@@ -191,7 +241,7 @@ def _kernels(
                     source = p * width + lane
                     store(d_projected, source, add(load(d_projected, source), share))
                     for c in range(numbers):
-                        edge = spread(edges[message * numbers + c])
+                        edge = load_one(edges, message * numbers + c)
                         cell = here + c * width
                         store(d_weight, cell, multiply_add(edge, share, load(d_weight, cell)))
                     bits = marks[message]
@@ -201,3 +251,74 @@ def _kernels(
                         bits &= bits - 1
 
     return forward, backward
+
+
+@cache
+def _projection(inputs: int, width: int) -> tuple[Callable[..., None], Callable[..., None]]:
+    """x·W + b of rows that lie far apart in a table, and the way back to W and b, for these very sizes.
+
+    A product of matrices needs the rows side by side first, which takes longer than the product. A row is summed in
+    the same order whoever stands beside it. `matrix` is (inputs, width); all arrays are flat.
+    """
+    parts = width // WIDTH
+
+    @numba.njit(cache=True, nogil=True)
+    def ask_for(table, at, first):
+        for i in range(first, min(first + TOGETHER, len(at))):
+            for k in range(0, inputs, WIDTH):
+                prefetch(table, at[i] * inputs + k)
+
+    @numba.njit(cache=True, nogil=True)
+    def project(table, at, matrix, bias, out):
+        together = len(at) - len(at) % TOGETHER
+        for i in range(0, together, TOGETHER):
+            ask_for(table, at, i + AHEAD)
+            a, b, c, d = at[i] * inputs, at[i + 1] * inputs, at[i + 2] * inputs, at[i + 3] * inputs
+            for part in range(parts):
+                lane = part * WIDTH
+                to_a = to_b = to_c = to_d = load(bias, lane)
+                for k in range(inputs):
+                    of_k = load(matrix, k * width + lane)
+                    to_a = multiply_add(load_one(table, a + k), of_k, to_a)
+                    to_b = multiply_add(load_one(table, b + k), of_k, to_b)
+                    to_c = multiply_add(load_one(table, c + k), of_k, to_c)
+                    to_d = multiply_add(load_one(table, d + k), of_k, to_d)
+                store(out, i * width + lane, to_a)
+                store(out, (i + 1) * width + lane, to_b)
+                store(out, (i + 2) * width + lane, to_c)
+                store(out, (i + 3) * width + lane, to_d)
+        for i in range(together, len(at)):
+            for part in range(parts):
+                lane = part * WIDTH
+                said = load(bias, lane)
+                for k in range(inputs):
+                    said = multiply_add(load_one(table, at[i] * inputs + k), load(matrix, k * width + lane), said)
+                store(out, i * width + lane, said)
+
+    @numba.njit(cache=True, nogil=True)
+    def back(table, at, d_out, d_matrix, d_bias):
+        together = len(at) - len(at) % TOGETHER
+        for i in range(0, together, TOGETHER):
+            ask_for(table, at, i + AHEAD)
+            a, b, c, d = at[i] * inputs, at[i + 1] * inputs, at[i + 2] * inputs, at[i + 3] * inputs
+            for part in range(parts):
+                lane = part * WIDTH
+                of_a, of_b = load(d_out, i * width + lane), load(d_out, (i + 1) * width + lane)
+                of_c, of_d = load(d_out, (i + 2) * width + lane), load(d_out, (i + 3) * width + lane)
+                for k in range(inputs):
+                    cell = k * width + lane
+                    of_k = multiply_add(load_one(table, a + k), of_a, load(d_matrix, cell))
+                    of_k = multiply_add(load_one(table, b + k), of_b, of_k)
+                    of_k = multiply_add(load_one(table, c + k), of_c, of_k)
+                    store(d_matrix, cell, multiply_add(load_one(table, d + k), of_d, of_k))
+                store(d_bias, lane, add(load(d_bias, lane), add(add(of_a, of_b), add(of_c, of_d))))
+        for i in range(together, len(at)):
+            for part in range(parts):
+                lane = part * WIDTH
+                said = load(d_out, i * width + lane)
+                for k in range(inputs):
+                    cell = k * width + lane
+                    store(d_matrix, cell, multiply_add(load_one(table, at[i] * inputs + k), said, load(d_matrix, cell)))
+                store(d_bias, lane, add(load(d_bias, lane), said))
+
+    return project, back

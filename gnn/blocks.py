@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gnn.aggregate import Edges
+from gnn.aggregate import Edges, Rows
 from gnn.encoders import Columns, FeatureSpace
 from gnn.messages import EdgeData
 from gnn.temporal_sage import TemporalSage
@@ -166,15 +166,6 @@ class Cache:
     def __init__(self, events: int, width: int, layers: int) -> None:
         # numpy asks for pages that are zero already, and gets them as they are written.
         self.levels = [torch.from_numpy(np.zeros((events, width), np.float32)) for _ in range(layers + 1)]
-        self._gathered = [torch.empty(0, width) for _ in range(layers)]
-
-    def gather(self, level: int, events: Tensor) -> Tensor:
-        """h^(level) (len(events), width) of some events; the same memory is written again by the next call, since
-        the system takes as long to hand out new memory as the copy itself."""
-        room = self._gathered[level]
-        if len(room) < len(events):
-            room = self._gathered[level] = torch.empty(len(events) + len(events) // 4, room.shape[1])
-        return torch.index_select(self.levels[level], 0, events, out=room[: len(events)])
 
 
 def forward_block(model: TemporalSage, inputs: NetworkInputs, block: Block, cache: Cache) -> tuple[Tensor, Tensor]:
@@ -183,7 +174,7 @@ def forward_block(model: TemporalSage, inputs: NetworkInputs, block: Block, cach
     first = h = model.encoder(inputs.numeric[rows], inputs.codes[rows])
     for level, layer in enumerate(model.sage):
         cache.levels[level][rows] = h.detach()
-        h = layer(h, cache.gather(level, block.old), block.index, block.edges)
+        h = layer(h, Rows(cache.levels[level], block.old), block.index, block.edges)
     cache.levels[-1][rows] = h.detach()
     return first, h
 

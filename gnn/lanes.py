@@ -45,6 +45,12 @@ def _place(context: Any, builder: Any, array_type: Any, array: Any, offset: Any)
     return builder.bitcast(builder.gep(data, [offset]), _VECTOR.as_pointer())
 
 
+def _spread(builder: Any, number: Any) -> Any:
+    """The lanes that all hold `number`."""
+    one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH))
+
+
 @intrinsic
 def load(typingctx, array, offset):  # type: ignore[no-untyped-def]
     """The lanes at `offset` of a contiguous float32 array."""
@@ -71,11 +77,20 @@ def spread(typingctx, number):  # type: ignore[no-untyped-def]
     """The same number in all lanes."""
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), args[0], ir.Constant(ir.IntType(32), 0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
-        return builder.shuffle_vector(one, one, zeros)
+        return _spread(builder, args[0])
 
     return LANES(types.float32), generate
+
+
+@intrinsic
+def load_one(typingctx, array, offset):  # type: ignore[no-untyped-def]
+    """The number at `offset` of a contiguous float32 array, in all lanes."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return _spread(builder, builder.load(builder.gep(data, [args[1]]), align=4))
+
+    return LANES(array, types.intp), generate
 
 
 @intrinsic
@@ -147,3 +162,19 @@ def lowest_bit(typingctx, bits):  # type: ignore[no-untyped-def]
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
 
     return types.int64(types.int64), generate
+
+
+@intrinsic
+def prefetch(typingctx, array, offset):  # type: ignore[no-untyped-def]
+    """Ask for the 64 bytes at `offset` of a contiguous float32 array to be fetched, for use soon."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        place = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        builder.call(function, [place, number(0), number(3), number(1)])  # to read, into all levels, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gnn.aggregate import Edges
+from gnn.aggregate import Edges, Rows
 from gnn.blocks import Cache, NetworkInputs, localise
 from gnn.encoders import Columns, FeatureSpace, attribute_columns, event_columns
 from gnn.temporal_sage import TemporalSage
@@ -87,6 +87,6 @@ class NodeInputs:
         """Embeddings (rows, node_width), see `NodeHead.embed`."""
         head = model.node_head(self.questions.entity_type)
         old, index = localise(self.windows[rows], start)
-        sources = [cache.levels[-1][torch.from_numpy(old)], *([] if fresh is None else [fresh])]
+        sources = [Rows(cache.levels[-1], torch.from_numpy(old)), *([] if fresh is None else [Rows(fresh)])]
         edges = Edges(*(part[torch.from_numpy(rows)] for part in self.edges))
         return head.embed(sources, torch.from_numpy(index), edges, self.numeric[rows], self.codes[rows])

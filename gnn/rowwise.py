@@ -27,11 +27,3 @@ class RowLinear(nn.Linear):
             return super().forward(x)
         padded = torch.cat([x, x.new_zeros(missing, x.shape[1])])
         return functional.linear(padded, self.weight, self.bias)[: len(x)]
-
-
-def linear_into(out: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> None:
-    """Write x·weightᵀ + bias, (rows, outputs), into `out`: the bits of `RowLinear`, without a gradient."""
-    if len(x) < FEWEST_ROWS:
-        out.copy_(functional.linear(functional.pad(x, (0, 0, 0, FEWEST_ROWS - len(x))), weight, bias)[: len(x)])
-    else:
-        torch.addmm(bias, x, weight.t(), out=out)

@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from gnn.aggregate import Edges, aggregate, plain_messages
+from gnn.aggregate import Edges, Rows, aggregate, plain_messages
 from gnn.encoders import EventEncoder, FeatureSpace
 from gnn.rowwise import RowLinear
 from graphs.errors import ConfigError
@@ -75,12 +75,12 @@ class WindowState(nn.Module):
         nn.init.normal_(self.weight, std=edge_width**-0.5)
         self.attention = RowLinear(spec.message_width, 4) if spec.aggregator == "attention" else None
 
-    def forward(self, sources: Sequence[Tensor], index: Tensor, edges: Edges) -> Tensor:
+    def forward(self, sources: Sequence[Rows], index: Tensor, edges: Edges) -> Tensor:
         if self.attention is not None:
             return self._attend(sources, index, edges)
         return aggregate(sources, self.project, index, edges, self.weight)
 
-    def _attend(self, sources: Sequence[Tensor], index: Tensor, edges: Edges) -> Tensor:
+    def _attend(self, sources: Sequence[Rows], index: Tensor, edges: Edges) -> Tensor:
         """Four heads that weigh messages by a learnt score (GAT-like), beside the max."""
         assert self.attention is not None
         there = (index >= 0).unsqueeze(-1)
@@ -103,8 +103,8 @@ class SageLayer(nn.Module):
         self.update = nn.Sequential(nn.ReLU(), nn.Dropout(spec.dropout), RowLinear(spec.width, spec.width))
         self.norm = nn.LayerNorm(spec.width)
 
-    def forward(self, own: Tensor, old: Tensor, index: Tensor, edges: Edges) -> Tensor:
-        state = self.state((old, own), index, edges).flatten(1)
+    def forward(self, own: Tensor, old: Rows, index: Tensor, edges: Edges) -> Tensor:
+        state = self.state((old, Rows(own)), index, edges).flatten(1)
         return self.norm(own + self.update(self.of_own(own) + self.of_state(state)))
 
 
@@ -138,10 +138,10 @@ class NodeHead(nn.Module):
         self.state = WindowState(spec, 1, edge_width)
         self.head = Head(spec.node_width, spec.width, dropout=spec.dropout)
 
-    def forward(self, sources: Sequence[Tensor], index: Tensor, edges: Edges, numeric: Tensor, codes: Tensor) -> Tensor:
+    def forward(self, sources: Sequence[Rows], index: Tensor, edges: Edges, numeric: Tensor, codes: Tensor) -> Tensor:
         return self.head(self.embed(sources, index, edges, numeric, codes))
 
-    def embed(self, sources: Sequence[Tensor], index: Tensor, edges: Edges, numeric: Tensor, codes: Tensor) -> Tensor:
+    def embed(self, sources: Sequence[Rows], index: Tensor, edges: Edges, numeric: Tensor, codes: Tensor) -> Tensor:
         """The entity's embedding (n, node_width): own encoding, mean and max of its last events."""
         state = self.state(sources, index, edges).flatten(1)
         return torch.cat([self.encoder(numeric, codes), state], 1)

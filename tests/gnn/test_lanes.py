@@ -6,16 +6,32 @@ import numba
 import numpy as np
 import pytest
 
-from gnn.lanes import WIDTH, add, choose, equal, greater, load, lowest_bit, multiply, multiply_add, spread, store
+from gnn.lanes import (
+    WIDTH,
+    add,
+    choose,
+    equal,
+    greater,
+    load,
+    load_one,
+    lowest_bit,
+    multiply,
+    multiply_add,
+    prefetch,
+    spread,
+    store,
+)
 
 
 @numba.njit
 def _at_work(left, right, out, marks):
+    prefetch(left, WIDTH)
     a, b = load(left, WIDTH), load(right, WIDTH)
     store(out, 0, add(a, b))
     store(out, WIDTH, multiply(a, b))
     store(out, 2 * WIDTH, multiply_add(a, b, spread(np.float32(0.5))))
     store(out, 3 * WIDTH, choose(greater(a, b), a, b))
+    store(out, 4 * WIDTH, load_one(left, 3))
     marks[0], marks[1] = greater(a, b), equal(a, b)
 
 
@@ -23,10 +39,11 @@ def _at_work(left, right, out, marks):
 def test_lanes_equal_numpy(seed: int) -> None:
     rng = np.random.default_rng(seed)
     left, right = (rng.integers(-3, 4, 2 * WIDTH).astype(np.float32) for _ in range(2))
-    out, marks = np.empty(4 * WIDTH, np.float32), np.empty(2, np.uint16)
+    out, marks = np.empty(5 * WIDTH, np.float32), np.empty(2, np.uint16)
     _at_work(left, right, out, marks)
     a, b = left[WIDTH:], right[WIDTH:]
-    np.testing.assert_array_equal(out, np.concatenate([a + b, a * b, a * b + np.float32(0.5), np.maximum(a, b)]))
+    expected = [a + b, a * b, a * b + np.float32(0.5), np.maximum(a, b), np.full(WIDTH, left[3])]
+    np.testing.assert_array_equal(out, np.concatenate(expected))
     for found, expected in zip(marks, (a > b, a == b), strict=True):
         assert [bool(found >> lane & 1) for lane in range(WIDTH)] == expected.tolist()
 
@@ -34,7 +51,7 @@ def test_lanes_equal_numpy(seed: int) -> None:
 def test_not_a_number_is_neither_greater_nor_equal() -> None:
     left, right = np.full(2 * WIDTH, np.nan, np.float32), np.zeros(2 * WIDTH, np.float32)
     marks = np.ones(2, np.uint16)
-    _at_work(left, right, np.empty(4 * WIDTH, np.float32), marks)
+    _at_work(left, right, np.empty(5 * WIDTH, np.float32), marks)
     assert marks.tolist() == [0, 0]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch_geometric.nn import SAGEConv
 from torch_geometric.sampler import NodeSamplerInput
 
-from gnn.aggregate import Edges, aggregate
+from gnn.aggregate import Edges, Rows, aggregate
 from gnn.interop import TemporalSampler
 from gnn.rowwise import RowLinear
 from graphs.events import EventLog
@@ -28,7 +28,7 @@ def dense(h: Tensor, conv: SAGEConv, graph: TemporalGraph, slot: int) -> Tensor:
     said = []
     for sign in (1, -1):
         project.weight.data, project.bias.data = sign * conv.lin_l.weight, torch.zeros(WIDTH)
-        said.append(aggregate([h], project, index, nothing, torch.zeros(1, 0, WIDTH))[..., :WIDTH])
+        said.append(aggregate([Rows(h)], project, index, nothing, torch.zeros(1, 0, WIDTH))[..., :WIDTH])
     up, down = said
     return (up - down).squeeze(1) + conv.lin_l.bias
 
