@@ -166,7 +166,7 @@ def lowest_bit(typingctx, bits):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def prefetch(typingctx, array, offset):  # type: ignore[no-untyped-def]
-    """Ask for the 64 bytes at `offset` of a contiguous float32 array to be fetched, for use soon."""
+    """Ask for what lies at `offset` of a contiguous array of any kind to be fetched, for use soon."""
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         data = context.make_array(signature.args[0])(context, builder, args[0]).data

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from gnn.aggregate import MOST_MARKS, Edges
+from gnn.lanes import prefetch
 from graphs.errors import ConfigError
 from graphs.events import MISSING, NEVER, EventLog, Role
 
@@ -99,6 +100,12 @@ def _fill_edges(
     for i in range(n):
         t, q = times[i], queries[i]
         for slot in range(slots):
+            if i + 1 < n:
+                for j in range(k):
+                    p = window[i + 1, slot, j]
+                    if p != MISSING:
+                        prefetch(events, p)
+                        prefetch(entities, p * roles)
             for j in range(k):
                 p = window[i, slot, j]
                 if p == MISSING:
