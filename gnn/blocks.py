@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gnn.aggregate import Edges, Rows
+from gnn.aggregate import Edges
 from gnn.encoders import Columns, FeatureSpace
 from gnn.messages import EdgeData
+from gnn.projection import Rows
 from gnn.temporal_sage import TemporalSage
 from graphs.events import MISSING
 from graphs.temporal_graph import TemporalGraph

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gnn.aggregate import Edges, Rows
+from gnn.aggregate import Edges
 from gnn.blocks import Cache, NetworkInputs, localise
 from gnn.encoders import Columns, FeatureSpace, attribute_columns, event_columns
+from gnn.projection import Rows
 from gnn.temporal_sage import TemporalSage
 from graphs.behaviour import BehaviourSpec, behaviour_features, entity_features
 from graphs.temporal_graph import TemporalGraph

@@ -17,8 +17,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from gnn.aggregate import Edges, Rows, aggregate, plain_messages
+from gnn.aggregate import Edges, aggregate, plain_messages
 from gnn.encoders import EventEncoder, FeatureSpace
+from gnn.projection import Rows
 from gnn.rowwise import RowLinear
 from graphs.errors import ConfigError
 

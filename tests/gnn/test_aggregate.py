@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gnn.aggregate import Edges, Rows, aggregate, aggregate_reference
+from gnn.aggregate import Edges, aggregate, aggregate_reference
+from gnn.projection import Rows
 from gnn.rowwise import RowLinear
 
 SOURCES, INPUTS, NUMBERS, MARKS = (7, 30), 6, 3, 4

@@ -10,8 +10,9 @@ from torch import Tensor
 from torch_geometric.nn import SAGEConv
 from torch_geometric.sampler import NodeSamplerInput
 
-from gnn.aggregate import Edges, Rows, aggregate
+from gnn.aggregate import Edges, aggregate
 from gnn.interop import TemporalSampler
+from gnn.projection import Rows
 from gnn.rowwise import RowLinear
 from graphs.events import EventLog
 from graphs.temporal_graph import TemporalGraph
