@@ -165,8 +165,8 @@ class HeteroSage(nn.Module):
         self.encoder = EventEncoder(space, width, dropout=spec.dropout)
         self.as_seen = nn.Linear(3, width)
         # No entity has a vector of its own: one that training never saw is scored like any other.
-        kinds = examples.phase.graph.log.entity_types
-        self.entities = nn.ParameterDict({name: nn.Parameter(torch.zeros(width)) for name in kinds})
+        self.entity_types = examples.phase.graph.log.entity_types
+        self.entities = nn.Parameter(torch.zeros(len(self.entity_types), width))
         self.own = EventEncoder(own_space, width, dropout=spec.dropout) if own_space is not None else None
         self.layers = nn.ModuleList(
             HeteroConv({edge_type: SAGEConv((width, width), width) for edge_type in examples.data.edge_types})
@@ -177,7 +177,8 @@ class HeteroSage(nn.Module):
     def forward(self, batch: HeteroData) -> Tensor:
         """Logits of the seeds, which stand first among the nodes of the input type."""
         asked = batch[self.input_type]
-        h = {name: vector.expand(batch[name].num_nodes, -1) for name, vector in self.entities.items()}
+        kinds = zip(self.entity_types, self.entities, strict=True)
+        h = {name: vector.expand(batch[name].num_nodes, -1) for name, vector in kinds}
         h[EVENT] = self.encoder(batch[EVENT].x, batch[EVENT].codes) + self.as_seen(_as_seen(batch, self.input_type))
         first = h[EVENT][: asked.batch_size] if self.own is None else self.own(*asked.own)
         for layer in self.layers:

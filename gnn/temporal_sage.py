@@ -166,15 +166,20 @@ class TemporalSage(nn.Module):
         self.sage = nn.ModuleList(SageLayer(spec, slots, edge_width) for _ in range(spec.layers))
         self.event_head = Head(2 * spec.width, spec.width, dropout=spec.dropout)
         self.node_heads = nn.ModuleDict(
-            {name: NodeHead(spec, own, edge_width) for name, own in (node_spaces or {}).items()}
+            {_part_of(name): NodeHead(spec, own, edge_width) for name, own in (node_spaces or {}).items()}
         )
 
     def node_head(self, entity_type: str) -> NodeHead:
         """The head of an entity type."""
-        head = self.node_heads[entity_type]
+        head = self.node_heads[_part_of(entity_type)]
         assert isinstance(head, NodeHead)
         return head
 
     def event_logits(self, first: Tensor, last: Tensor) -> Tensor:
         """Logit of every event from its own encoding h^(0) and its final embedding h^(L), both (events, width)."""
         return self.event_head(torch.cat([first, last], 1))
+
+
+def _part_of(entity_type: str) -> str:
+    """What a part of a module may be called: neither "type", which modules have, nor "a.b" may it be."""
+    return "of_" + entity_type.replace("%", "%25").replace(".", "%2E")

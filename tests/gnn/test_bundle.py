@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +50,18 @@ def test_a_bundle_comes_back_as_it_was(bundle: Bundle, tmp_path: Path) -> None:
     assert loaded.spaces[EVENTS].vocabularies == bundle.spaces[EVENTS].vocabularies
     for one, two in zip(bundle.members, loaded.members, strict=True):
         assert all(torch.equal(value, two.state_dict()[name]) for name, value in one.state_dict().items())
+
+
+def test_an_entity_type_may_be_called_as_modules_call_their_own(bundle: Bundle, tmp_path: Path) -> None:
+    names = ("type", "training", "a.b", "a%2Eb", "user")
+    spaces = {name: deepcopy(bundle.spaces[EVENTS]) for name in (EVENTS, *names)}
+    network = build_network(bundle.model, spaces, bundle.roles, bundle.event_types)
+    replace(bundle, spaces=spaces, members=[network]).save(tmp_path / "bundle")
+    loaded = Bundle.load(tmp_path / "bundle").members[0]
+    for name in names:
+        ours, theirs = network.node_head(name).state_dict(), loaded.node_head(name).state_dict()
+        assert all(torch.equal(value, theirs[part]) for part, value in ours.items())
+    assert len({id(loaded.node_head(name)) for name in names}) == len(names)
 
 
 def test_the_version_tells_other_weights_apart(bundle: Bundle, tmp_path: Path) -> None:
