@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from gnn.encoders import attribute_columns, event_columns
+from graphs.errors import ConfigError
 from graphs.events import MISSING, NEVER, UNLABELLED, Role
 from graphs.temporal_graph import TemporalGraph
 
@@ -59,12 +60,15 @@ def to_hetero_data(graph: TemporalGraph, as_of: int | None = None) -> HeteroData
     of their event, and stand in the order of time. `ids` are the caller's own keys, by node (like `columns` an Arrow
     array, which PyG's loaders leave alone).
 
+    Raises ConfigError where an entity type has the name of events.
+
     >>> data = to_hetero_data(graph, as_of)
     >>> data["event", "card", "card"].edge_index
     """
     graph = graph if as_of is None else graph.as_of(as_of)
     log, now = graph.log, NEVER if as_of is None else as_of
-    assert EVENT not in log.entity_types, f"an entity type is called '{EVENT}'"
+    if EVENT in log.entity_types:
+        raise ConfigError(f"entity type '{EVENT}': in this view events have the name; call the type otherwise")
     data = HeteroData()
     columns = event_columns(log)
     data[EVENT].x, data[EVENT].columns = torch.from_numpy(columns.numeric), pa.array(columns.names, pa.string())

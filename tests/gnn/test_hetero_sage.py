@@ -69,13 +69,20 @@ def test_a_type_without_any_entity_is_no_obstacle(random_log: Callable[..., Even
     assert np.isfinite(train(empty).test[EVENTS]).all()
 
 
-@pytest.mark.parametrize("name", ["type", "training", "a.b"])
-def test_an_entity_type_may_be_called_as_modules_call_their_own(random_log: Callable[..., EventLog], name: str) -> None:
-    log = random_log(6, 200)
+def device_called(log: EventLog, name: str) -> EventLog:
     roles = tuple(replace(role, entity_type=name) if role.entity_type == "device" else role for role in log.roles)
     ids = {name if kind == "device" else kind: keys for kind, keys in log.entity_ids.items()}
-    called = replace(log, roles=roles, entity_ids=ids, attributes={}, entity_labels={})
-    assert np.isfinite(train(called).test[EVENTS]).all()
+    return replace(log, roles=roles, entity_ids=ids, attributes={}, entity_labels={})
+
+
+@pytest.mark.parametrize("name", ["type", "training", "a.b"])
+def test_an_entity_type_may_be_called_as_modules_call_their_own(random_log: Callable[..., EventLog], name: str) -> None:
+    assert np.isfinite(train(device_called(random_log(6, 200), name)).test[EVENTS]).all()
+
+
+def test_an_entity_type_may_not_be_called_as_events_are(random_log: Callable[..., EventLog]) -> None:
+    with pytest.raises(ConfigError, match="entity type 'event'"):
+        train(device_called(random_log(6, 200), "event"))
 
 
 def test_entities_are_judged_beside_events(random_log: Callable[..., EventLog]) -> None:
