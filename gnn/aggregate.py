@@ -114,8 +114,9 @@ class _Fused(torch.autograd.Function):
         lengths = [len(part) for part in sources]
         projected = torch.empty(sum(lengths), width)
         project, ctx.project_back = projection(matrix.shape[1], width)
+        by_input = _flat(matrix.t())
         for part, into in zip(sources, projected.split(lengths), strict=True):
-            project(_flat(part.table), part.places, _flat(matrix.t()), _flat(bias), _flat(into))
+            project(_flat(part.table), part.places, by_input, _flat(bias), _flat(into))
         out = torch.empty(n, slots, 2 * width)
         above = np.empty(n * slots * k * width // WIDTH, np.uint16)
         winner = np.empty(n * slots * width, np.float32)

@@ -86,7 +86,7 @@ def event_columns(log: EventLog, *, clock: bool = True) -> Columns:
     return Columns(tuple(names), matrix, categorical)
 
 
-def _squash(values: np.ndarray) -> np.ndarray:
+def squash(values: np.ndarray) -> np.ndarray:
     """sign(x)·log(1 + |x|): keeps order and sign, tames the tails of money and counts."""
     return np.sign(values) * np.log1p(np.abs(values))
 
@@ -134,7 +134,7 @@ class FeatureSpace:
         levels = expit(np.linspace(-OUTERMOST, OUTERMOST, bins))
         # Column by column: the whole matrix in double precision would be several times the data.
         for j in range(count):
-            seen = _squash(columns.numeric[:, j][rows].astype(np.float64))
+            seen = squash(columns.numeric[:, j][rows].astype(np.float64))
             seen = seen[np.isfinite(seen)]
             if not len(seen):
                 continue
@@ -160,7 +160,7 @@ class FeatureSpace:
         order = [place[name] for name in self.names]
         out = np.empty((len(columns), len(order)), np.float32)
         for j, source in enumerate(order):
-            scaled = (_squash(columns.numeric[:, source]) - self.centre[j]) / self.spread[j]
+            scaled = (squash(columns.numeric[:, source]) - self.centre[j]) / self.spread[j]
             out[:, j] = np.clip(np.nan_to_num(scaled, nan=0.0), -CLIP, CLIP)
         return out
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from gnn.aggregate import MOST_MARKS, Edges
+from gnn.encoders import squash
 from gnn.lanes import prefetch
 from graphs.errors import ConfigError
 from graphs.events import MISSING, NEVER, EventLog, Role
@@ -64,7 +65,7 @@ class EdgeData:
         """The columns of `log`, with every label to be seen once it is known."""
         events = np.empty(len(log), _KNOWN)
         events["time"], events["label_known"] = log.event_time, log.label_known_time
-        events["log_amount"] = np.sign(log.amount) * np.log1p(np.abs(log.amount))
+        events["log_amount"] = squash(log.amount)
         events["type"], events["label"] = log.event_type, log.label
         return cls(events, log.entities, NEVER - 1, _shared_types(log.roles), len(log.event_types) > 1)
 

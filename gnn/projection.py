@@ -54,17 +54,17 @@ def projection(inputs: int, width: int) -> tuple[Callable[..., None], Callable[.
     parts = width // WIDTH
 
     @numba.njit(cache=True, nogil=True)
-    def ask_for(table, at, first):
-        for i in range(first, min(first + TOGETHER, len(at))):
+    def starts(table, at, i):
+        for ahead in range(i + AHEAD, min(i + AHEAD + TOGETHER, len(at))):
             for k in range(0, inputs, WIDTH):
-                prefetch(table, at[i] * inputs + k)
+                prefetch(table, at[ahead] * inputs + k)
+        return at[i] * inputs, at[i + 1] * inputs, at[i + 2] * inputs, at[i + 3] * inputs
 
     @numba.njit(cache=True, nogil=True)
     def project(table, at, matrix, bias, out):
         together = len(at) - len(at) % TOGETHER
         for i in range(0, together, TOGETHER):
-            ask_for(table, at, i + AHEAD)
-            a, b, c, d = at[i] * inputs, at[i + 1] * inputs, at[i + 2] * inputs, at[i + 3] * inputs
+            a, b, c, d = starts(table, at, i)
             for part in range(parts):
                 lane = part * WIDTH
                 to_a = to_b = to_c = to_d = load(bias, lane)
@@ -90,8 +90,7 @@ def projection(inputs: int, width: int) -> tuple[Callable[..., None], Callable[.
     def back(table, at, d_out, d_matrix, d_bias):
         together = len(at) - len(at) % TOGETHER
         for i in range(0, together, TOGETHER):
-            ask_for(table, at, i + AHEAD)
-            a, b, c, d = at[i] * inputs, at[i + 1] * inputs, at[i + 2] * inputs, at[i + 3] * inputs
+            a, b, c, d = starts(table, at, i)
             for part in range(parts):
                 lane = part * WIDTH
                 of_a, of_b = load(d_out, i * width + lane), load(d_out, (i + 1) * width + lane)
