@@ -103,7 +103,7 @@ def cross_fit(
     (`split.labels_stop`), they stop at each fold's too: trees must learn on rows that look as the test rows will.
     """
     torch.set_num_threads(trainer.threads)
-    known, test, times = _rows(bench, task)
+    known, test, times = rows_of(bench, task)
     cuts = spec.cuts(len(known))
     if len(np.unique(cuts)) < len(cuts):
         raise ConfigError(f"crossfit: {len(known)} known rows cannot be cut into {spec.folds} folds")
@@ -112,7 +112,7 @@ def cross_fit(
     logits, vectors, tabular = [], [], []
     for begin, end in itertools.pairwise(cuts.tolist()):
         rows = known[begin:end]
-        phase = _before(bench, task, behaviour, known[:begin], int(times[known[begin]]))
+        phase = _before(bench, task, behaviour, known, begin, int(times[known[begin]]))
         networks = _trained(bench, phase, model, trainer, seed=seed, epochs=epochs)
         space = space or networks
         logits.append(speaker.logits(networks, phase, rows))
@@ -135,26 +135,32 @@ def cross_fit(
     )
 
 
-def _rows(bench: Workbench, task: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def rows_of(bench: Workbench, task: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Known and test rows of a task in order of time, and the time of every row: of events, or of questions."""
     if task == EVENTS:
         return np.flatnonzero(bench.judged.fitted), np.flatnonzero(bench.judged.judged), bench.log.event_time
     node = bench.judged.nodes[task]
-    return np.arange(node.fitted), np.arange(node.fitted, len(node.label)), node.questions.as_of
+    known = node.fitted & ~node.beside
+    return np.flatnonzero(known), np.flatnonzero(node.judged), node.questions.as_of
 
 
-def _before(bench: Workbench, task: str, behaviour: BehaviourSpec, fitted: np.ndarray, cut: int) -> Phase:
-    """A phase in which only the rows `fitted` are learnt from, and labels stop at `cut` if they do in the split."""
+def _before(bench: Workbench, task: str, behaviour: BehaviourSpec, known: np.ndarray, begin: int, cut: int) -> Phase:
+    """A phase in which only rows before `known[begin]` are learnt from, and labels stop at `cut` if they do in the
+    split."""
     phase = bench.judged
     if bench.split.labels_stop:
         seen = phase_of(bench.log, bench.split.refit_hidden | (bench.log.label_known_time > cut), behaviour)
         phase = replace(phase, graph=seen.graph, columns=seen.columns)
     if task == EVENTS:
         mask = np.zeros(len(bench.log), bool)
-        mask[fitted] = True
+        mask[known[:begin]] = True
         return replace(phase, fitted=mask, cut=cut, nodes={})
-    node = replace(phase.nodes[task], fitted=len(fitted))
-    return replace(phase, fitted=np.zeros_like(phase.fitted), cut=cut, nodes={task: node})
+    node = phase.nodes[task]
+    # A question beside another has the same answer: it must not be learnt before the other is spoken of.
+    still_to_come = node.beside & np.isin(node.questions.entity, node.questions.entity[known[begin:]])
+    fitted = (np.arange(len(node.label)) < known[begin]) & ~still_to_come
+    nodes = {task: replace(node, fitted=fitted)}
+    return replace(phase, fitted=np.zeros_like(phase.fitted), cut=cut, nodes=nodes)
 
 
 def _tabular(bench: Workbench, task: str, phase: Phase, rows: np.ndarray) -> TreeRows:
@@ -220,7 +226,7 @@ class _Speaker:
         if phase.graph is not self.bench.judged.graph:
             return embed_all(space.members[0], ready.inputs, stop=self._stop(rows)).levels[-1].numpy()
         if self._judged_vectors is None:
-            stop = self._stop(_rows(self.bench, self.task)[1])
+            stop = self._stop(rows_of(self.bench, self.task)[1])
             self._judged_vectors = embed_all(space.members[0], ready.inputs, stop=stop).levels[-1].numpy()
         return self._judged_vectors
 

@@ -24,7 +24,7 @@ from scipy.special import expit
 from gnn.boosting import LEARNERS, NO_TREES, Rows, Trees
 from gnn.bundle import EVENTS, Bundle
 from gnn.calibration import fit_calibrator
-from gnn.crossfit import CrossFitSpec, CrossFitted, Networks, Spoken, cross_fit
+from gnn.crossfit import CrossFitSpec, CrossFitted, Networks, Spoken, cross_fit, rows_of
 from gnn.embedding_table import CLOCK, EMBEDDING, column_names
 from gnn.evaluation import Evaluation, EvaluationSpec, ScoredRows, evaluate, short, signed
 from gnn.metrics import Interval, Undefined
@@ -335,7 +335,7 @@ def _bounds(interval: Interval) -> str:
 def _times_and_amounts(bench: Workbench, task: str) -> tuple[np.ndarray, np.ndarray | None]:
     if task != EVENTS:
         node = bench.judged.nodes[task]
-        return node.questions.as_of[node.fitted :], None
+        return node.questions.as_of[node.judged], None
     rows = bench.judged.judged
     amount = bench.log.amount[rows]
     return bench.log.event_time[rows], amount if np.isfinite(amount).any() else None
@@ -414,26 +414,25 @@ def stacked_table(bench: Workbench, task: str, said: CrossFitted, version: str) 
     vectors are all of the space `version`.
     """
     events = bench.log
+    known, test, times = rows_of(bench, task)
+    rows = np.concatenate([known[said.first :], test])
     if task == EVENTS:
-        known, test = (np.flatnonzero(mask) for mask in (bench.judged.fitted, bench.judged.judged))
-        rows = np.concatenate([known[said.first :], test])
         keys = {
             "event_type": pa.array(events.event_types, pa.string()).take(pa.array(events.event_type[rows])),
             "event_id": events.event_ids.take(pa.array(rows)),
         }
-        time, label = events.event_time[rows], bench.label[rows]
+        label = bench.label[rows]
     else:
         node = bench.judged.nodes[task]
-        rows = np.arange(said.first, len(node.label))
         keys = {task: events.entity_ids[task].take(pa.array(node.questions.entity[rows]))}
-        time, label = node.questions.as_of[rows], node.label[rows]
+        label = node.label[rows]
     of_known, of_test = len(said.fold), len(said.test.logits)
     vectors = np.concatenate([said.known.vectors, said.test.vectors]).astype(np.float32)
     fold = np.concatenate([said.fold, np.zeros(of_test, np.int64)])
     return pa.table(
         {
             **keys,
-            "event_timestamp": pa.array(time, CLOCK),
+            "event_timestamp": pa.array(times[rows], CLOCK),
             "space_version": pa.repeat(pa.scalar(version), len(rows)),
             "part": pa.array(["known"] * of_known + ["test"] * of_test),
             "fold": pa.array(fold, pa.int16(), mask=np.arange(len(rows)) >= of_known),

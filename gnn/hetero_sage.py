@@ -126,11 +126,11 @@ class _Examples:
         asked = phase.nodes[task]
         own_space = None if spaces is None else spaces[1]
         if own_space is None:
-            own_space = fit(asked.columns, np.arange(asked.fitted))
+            own_space = fit(asked.columns, asked.fitted)
         node = torch.from_numpy(asked.questions.entity.astype(np.int64))
         when, label = torch.from_numpy(asked.questions.as_of), torch.from_numpy(asked.label.astype(np.float32))
         own = _encoded(own_space, asked.columns)
-        fitted, judged = _where(asked.fit_mask), _where(~asked.fit_mask)
+        fitted, judged = _where(asked.fitted), _where(asked.judged)
         return cls(phase, task, data, node, when, own, (space, own_space), label, fitted, judged)
 
     def batches(self, spec: HeteroSageSpec, rows: Tensor) -> Iterator[HeteroData]:

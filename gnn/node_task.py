@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,10 +16,12 @@ from graphs.events import MICROSECONDS_PER_DAY, MISSING, NEVER, UNLABELLED, Even
 
 @dataclass(frozen=True)
 class NodeExamples:
-    """Questions with answers: `label` (questions,) float32 in {0, 1}."""
+    """Questions with answers: `label` (questions,) float32 in {0, 1}; `beside` (questions,) bool marks those that are
+    only learnt from, beside another question about the same entity."""
 
     questions: NodeQuestions
     label: np.ndarray
+    beside: np.ndarray
 
     def __len__(self) -> int:
         return len(self.label)
@@ -35,6 +38,7 @@ class NodeTask:
 
     `new_after_days` asks of new entities instead: each once, so many days after it was first seen (in events of type
     `first_seen_in`), or at the part's end where that comes first. All are then looked at in the same phase of life.
+    `also_after_days` are further ages at which they are learnt from: an answer that is rare teaches more that way.
     """
 
     entity_type: str
@@ -44,11 +48,17 @@ class NodeTask:
     horizon_days: float = 0.0
     new_after_days: float | None = None
     first_seen_in: str | None = None
+    also_after_days: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("every_days", "active_days"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"nodes.{self.entity_type}.{name}: got {getattr(self, name)}, expected more than 0")
+        if self.also_after_days and self.new_after_days is None:
+            raise ConfigError(
+                f"nodes.{self.entity_type}.also_after_days: only new entities have ages; "
+                "set new_after_days, the age at which they are judged"
+            )
 
     def settled(self, split: Split) -> int:
         """The last instant (µs UTC) whose answers may be learnt from. After it only the bad news has arrived: those
@@ -57,15 +67,17 @@ class NodeTask:
             return split.cut
         return split.settled - round(self.horizon_days * MICROSECONDS_PER_DAY)
 
-    def examples(self, log: EventLog, start: int, stop: int, *, known_by: int = NEVER - 1) -> NodeExamples:
+    def examples(
+        self, log: EventLog, start: int, stop: int, *, known_by: int = NEVER - 1, learn: bool = False
+    ) -> NodeExamples:
         """Examples at snapshots T in (start, stop], the last one at `stop`, with labels known by `known_by`
-        (all µs UTC)."""
+        (all µs UTC). `learn`: with those that are learnt from beside others."""
         slots = [slot for slot, role in enumerate(log.roles) if role.entity_type == self.entity_type]
         if not slots:
             raise ConfigError(f"nodes: no role of type '{self.entity_type}'; there are {', '.join(log.entity_types)}")
         first_seen = self._first_seen(log, slots)
         if self.new_after_days is not None:
-            return self._of_new(log, slots, first_seen, start, stop, known_by)
+            return self._of_new(log, slots, first_seen, start, stop, known_by, self.also_after_days if learn else ())
         step = round(self.every_days * MICROSECONDS_PER_DAY)
         moments = np.arange(stop, start, -step)[::-1]
         asked, labels = [np.zeros(0, np.int32)], [np.zeros(0, np.float32)]
@@ -78,19 +90,33 @@ class NodeTask:
             labels.append(label[there])
             times.append(np.full(int(there.sum()), moment, np.int64))
         questions = NodeQuestions(self.entity_type, np.concatenate(asked), np.concatenate(times))
-        return NodeExamples(questions, np.concatenate(labels))
+        return NodeExamples(questions, np.concatenate(labels), np.zeros(len(questions), bool))
 
     def _of_new(
-        self, log: EventLog, slots: list[int], first_seen: np.ndarray, start: int, stop: int, known_by: int
+        self,
+        log: EventLog,
+        slots: list[int],
+        first_seen: np.ndarray,
+        start: int,
+        stop: int,
+        known_by: int,
+        also_after_days: Sequence[float],
     ) -> NodeExamples:
-        """One question for every entity first seen in [start, stop)."""
+        """A question for every entity first seen in [start, stop), and one beside it at every other age that it
+        reaches."""
         assert self.new_after_days is not None
         entities = np.flatnonzero((first_seen >= start) & (first_seen < stop)).astype(np.int32)
-        as_of = np.minimum(first_seen[entities] + round(self.new_after_days * MICROSECONDS_PER_DAY), stop)
         label = self._answers(log, slots, entities, stop, known_by)
-        kept = np.flatnonzero(np.isfinite(label))
-        kept = kept[np.argsort(as_of[kept], kind="stable")]
-        return NodeExamples(NodeQuestions(self.entity_type, entities[kept], as_of[kept]), label[kept])
+        entities, label = entities[np.isfinite(label)], label[np.isfinite(label)]
+        ages = np.array([self.new_after_days, *also_after_days]) * MICROSECONDS_PER_DAY
+        # (ages, entities): the age that is judged first, so that it is the one to stay where two fall on `stop`.
+        as_of = np.minimum(first_seen[entities] + ages.round().astype(np.int64)[:, None], stop)
+        again = np.array([(as_of[:age] == as_of[age]).any(0) for age in range(len(ages))])
+        age, place = np.nonzero(~again)
+        order = np.argsort(as_of[age, place], kind="stable")
+        age, place = age[order], place[order]
+        questions = NodeQuestions(self.entity_type, entities[place], as_of[age, place])
+        return NodeExamples(questions, label[place], beside=age > 0)
 
     def _first_seen(self, log: EventLog, slots: list[int]) -> np.ndarray:
         """(entities,) µs UTC of the first visible event, NEVER for none."""

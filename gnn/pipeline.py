@@ -279,7 +279,7 @@ def name_of(model: SageSpec | HeteroSageSpec) -> str:
 
 def _fitted_labels(bench: Workbench, task: str) -> np.ndarray:
     node = bench.judged.nodes[task]
-    return node.label[: node.fitted]
+    return node.label[node.fitted]
 
 
 def _scored_rows(bench: Workbench, task: str, score: np.ndarray) -> tuple[ScoredRows, dict[str, pa.Array]]:
@@ -287,7 +287,7 @@ def _scored_rows(bench: Workbench, task: str, score: np.ndarray) -> tuple[Scored
     label, events = bench.labels(task, bench.judged), bench.log
     if task != EVENTS:
         node = bench.judged.nodes[task]
-        as_of, entity = node.questions.as_of[node.fitted :], node.questions.entity[node.fitted :]
+        as_of, entity = node.questions.as_of[node.judged], node.questions.entity[node.judged]
         return ScoredRows(as_of, label, score), {task: events.entity_ids[task].take(pa.array(entity))}
     rows = bench.split.test
     amount = events.amount[rows] if np.isfinite(events.amount[rows]).any() else None

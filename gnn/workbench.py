@@ -36,17 +36,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class NodePhase:
-    """Questions of one entity type, their answers and columns; the first `fitted` rows are fitted, the rest judged."""
+    """Questions of one entity type, their answers and columns: first those that are fitted, then those that are judged,
+    as masks (questions,) say; another marks the fitted ones that stand `beside` a question about the same entity."""
 
     questions: NodeQuestions
     label: np.ndarray
     columns: Columns
-    fitted: int
-
-    @property
-    def fit_mask(self) -> np.ndarray:
-        """(questions,) True for the fitted ones."""
-        return np.arange(len(self.label)) < self.fitted
+    fitted: np.ndarray
+    judged: np.ndarray
+    beside: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -113,9 +111,9 @@ class Workbench:
         fitted, asked, judged_nodes = {}, {}, {}
         for task in tasks:
             name, settled, nobody = task.entity_type, task.settled(split), NEVER - 1
-            fitted[name] = task.examples(events, first, min(split.valid_cut, settled), known_by=split.cut)
+            fitted[name] = task.examples(events, first, min(split.valid_cut, settled), known_by=split.cut, learn=True)
             asked[name] = task.examples(events, split.valid_cut, settled, known_by=split.cut)
-            refitted = task.examples(events, first, settled, known_by=split.cut)
+            refitted = task.examples(events, first, settled, known_by=split.cut, learn=True)
             judged_nodes[name] = _node_phase(
                 judged.graph, behaviour, refitted, task.examples(events, split.cut, last, known_by=nobody)
             )
@@ -145,7 +143,7 @@ class Workbench:
         if task == EVENTS:
             return self.label[phase.judged].astype(np.int8)
         node = phase.nodes[task]
-        return node.label[node.fitted :].astype(np.int8)
+        return node.label[node.judged].astype(np.int8)
 
     # ------------------------------------------------------------ networks
 
@@ -218,8 +216,7 @@ class Workbench:
         """A fresh network for a phase, and encodings fitted on its past."""
         spaces = {EVENTS: FeatureSpace.fit(phase.columns, phase.past, bins=model.bins, binned=model.binned)}
         for name, node in phase.nodes.items():
-            fitted = np.arange(node.fitted)
-            spaces[name] = FeatureSpace.fit(node.columns, fitted, bins=model.bins, binned=model.binned)
+            spaces[name] = FeatureSpace.fit(node.columns, node.fitted, bins=model.bins, binned=model.binned)
         torch.manual_seed(seed)
         return build_network(model, spaces, self.log.roles, self.log.event_types), spaces
 
@@ -230,7 +227,7 @@ class Workbench:
         nodes = []
         for name, node in phase.nodes.items():
             asked = NodeInputs.of(inputs, spaces[name], node.questions, node.columns, k=model.node_k)
-            nodes.append(NodeTarget(asked, torch.from_numpy(node.label), node.fit_mask, ~node.fit_mask))
+            nodes.append(NodeTarget(asked, torch.from_numpy(node.label), node.fitted, node.judged))
         return Ready(inputs, events, tuple(nodes))
 
     def test_embeddings(self, model: SageSpec, networks: TrainedNetworks, *, seed: int) -> np.ndarray:
@@ -273,8 +270,8 @@ class Workbench:
             kept = [name for name in node.columns.names if aggregates or not name.startswith(f"{task}.")]
             numeric = {name: node.columns.numeric[:, node.columns.names.index(name)] for name in kept}
             codes = {name: column.codes for name, column in node.columns.categorical.items()}
-            matrix = feature_matrix(numeric, codes, fit_rows=node.fit_mask)
-            fitted, judged, label = node.fit_mask, ~node.fit_mask, node.label
+            matrix = feature_matrix(numeric, codes, fit_rows=node.fitted)
+            fitted, judged, label = node.fitted, node.judged, node.label
         values = matrix.values
         return TreeRows(values[fitted], label[fitted], values[judged], label[judged], matrix.categorical, matrix.names)
 
@@ -336,5 +333,12 @@ def _node_phase(
         np.concatenate([fitted.questions.entity, judged.questions.entity]),
         np.concatenate([fitted.questions.as_of, judged.questions.as_of]),
     )
-    label = np.concatenate([fitted.label, judged.label])
-    return NodePhase(questions, label, node_columns(graph, questions, behaviour), len(fitted))
+    fit = np.arange(len(questions)) < len(fitted)
+    return NodePhase(
+        questions,
+        np.concatenate([fitted.label, judged.label]),
+        node_columns(graph, questions, behaviour),
+        fit,
+        ~fit,
+        np.concatenate([fitted.beside, judged.beside]),
+    )

@@ -50,6 +50,25 @@ def test_new_entities_are_asked_about_once_in_the_same_phase_of_life(log: EventL
     assert told(task.examples(log, 1 * DAY, 3 * DAY, known_by=6 * DAY)) == [(3, 1, 1.0)]
 
 
+def test_new_entities_are_learnt_from_at_other_ages_too(log: EventLog) -> None:
+    task = NodeTask("user", active_days=9, new_after_days=4, also_after_days=(1, 8))
+    learnt = task.examples(log, 0, 9 * DAY, learn=True)
+    assert told(learnt) == [(1, 0, 1.0), (2, 1, 1.0), (4, 0, 1.0), (5, 1, 1.0), (8, 0, 1.0), (9, 1, 1.0)]
+    assert learnt.beside.tolist() == [True, True, False, False, True, True]
+    assert told(task.examples(log, 0, 9 * DAY)) == [(4, 0, 1.0), (5, 1, 1.0)]
+
+
+def test_an_age_that_is_not_reached_asks_no_second_time(log: EventLog) -> None:
+    task = NodeTask("user", active_days=9, new_after_days=4, also_after_days=(2, 8))
+    learnt = task.examples(log, 1 * DAY, 3 * DAY, known_by=6 * DAY, learn=True)
+    assert told(learnt) == [(3, 1, 1.0)] and not learnt.beside.any()
+
+
+def test_other_ages_need_one_that_is_judged() -> None:
+    with pytest.raises(ConfigError, match=r"nodes\.user\.also_after_days.*set new_after_days"):
+        NodeTask("user", also_after_days=(7,))
+
+
 def test_the_horizon_looks_ahead_of_the_snapshot(log: EventLog) -> None:
     task = NodeTask("user", every_days=4, active_days=4, horizon_days=3)
     assert (4, 0, 1.0) in told(task.examples(log, 0, 4 * DAY))

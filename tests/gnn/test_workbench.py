@@ -35,7 +35,7 @@ def laid_out(log_from_rows: Callable[..., EventLog]) -> Workbench:
 
 def learnt(phase: NodePhase, part: str) -> tuple[np.ndarray, np.ndarray]:
     """Days and labels of the fitted or judged questions."""
-    rows = slice(None, phase.fitted) if part == "fitted" else slice(phase.fitted, None)
+    rows = phase.fitted if part == "fitted" else phase.judged
     return phase.questions.as_of[rows] / DAY, phase.label[rows]
 
 

@@ -16,7 +16,7 @@ from scipy.special import expit, logit
 
 from gnn.boosting import NO_TREES
 from gnn.bundle import EVENTS, Bundle
-from gnn.crossfit import CrossFitSpec, CrossFitted, Networks, cross_fit
+from gnn.crossfit import CrossFitSpec, CrossFitted, Networks, cross_fit, rows_of
 from gnn.downstream import (
     VARIANTS,
     DownstreamSpec,
@@ -225,13 +225,27 @@ def spoken_of_users(bench: Workbench, final: Workbench) -> CrossFitted:
 
 def test_users_are_spoken_of_by_networks_that_never_saw_their_answers(users: Workbench) -> None:
     node = users.judged.nodes["user"]
-    said, last = spoken_of_users(users, users), node.fitted - 1
+    said, last = spoken_of_users(users, users), int(np.flatnonzero(node.fitted)[-1])
     label = node.label.copy()
     label[last] = 1 - label[last]
     flipped = replace(users, judged=replace(users.judged, nodes={"user": replace(node, label=label)}))
     assert (spoken_of_users(flipped, users).known.logits == said.known.logits).all()
     assert (users.train_networks(MODEL, TRAINER, seed=0).test["user"] == said.test.logits).all()
-    assert len(said.fold) == node.fitted - said.first and len(said.test.logits) == len(node.label) - node.fitted
+    assert len(said.fold) == node.fitted.sum() - said.first and len(said.test.logits) == node.judged.sum()
+
+
+def test_no_network_has_learnt_the_answer_of_a_user_at_another_age(log: EventLog) -> None:
+    split = TimeSplit(test_share=0.3, valid_share=0.0, maturity_days=0.0).apply(log)
+    task = NodeTask("user", active_days=100.0, new_after_days=1.0, also_after_days=(0.1, 2.0))
+    bench = Workbench.lay_out(log, split, BEHAVIOUR, tasks=[task], ask_events=False)
+    node, known = bench.judged.nodes["user"], rows_of(bench, "user")[0]
+    said = spoken_of_users(bench, bench)
+    assert node.beside.sum() > 0 and len(said.fold) == len(known) - said.first
+    # Answers of the users that are spoken of last, at every age: what was said of anybody hangs on none of them.
+    last = node.fitted & np.isin(node.questions.entity, node.questions.entity[known[said.first :][said.fold == 1]])
+    flipped = replace(node, label=np.where(last, 1 - node.label, node.label).astype(np.float32))
+    changed = replace(bench, judged=replace(bench.judged, nodes={"user": flipped}))
+    assert (spoken_of_users(changed, bench).known.logits == said.known.logits).all()
 
 
 def test_trees_are_proved_on_users_too(users: Workbench) -> None:
