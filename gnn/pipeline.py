@@ -57,6 +57,17 @@ class TaskSpec:
     def __post_init__(self) -> None:
         if not self.events and not self.nodes:
             raise ConfigError("task: nothing is asked; set task.events=true or name a node task")
+        asked = [node.entity_type for node in self.nodes]
+        if EVENTS in asked:
+            raise ConfigError(
+                f"task.nodes: an entity type called '{EVENTS}' has the name of the questions about events; "
+                "rename it in the data configuration"
+            )
+        twice = sorted({name for name in asked if asked.count(name) > 1})
+        if twice:
+            raise ConfigError(
+                f"task.nodes: {', '.join(twice)} asked about twice; one run asks one question of an entity type"
+            )
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from gnn.node_task import NodeExamples, NodeTask
+from gnn.pipeline import TaskSpec
 from graphs.errors import ConfigError
 from graphs.events import EventLog, Role
 
@@ -82,3 +83,16 @@ def test_a_type_without_a_role_is_named(log: EventLog) -> None:
 def test_a_missing_entity_label_is_named(log: EventLog) -> None:
     with pytest.raises(ConfigError, match="has no label"):
         NodeTask("user", answer="entity").examples(log, 0, 9 * DAY)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "said"),
+    [
+        ((), "nothing is asked"),
+        ((NodeTask("user"), NodeTask("user", every_days=1)), "user asked about twice"),
+        ((NodeTask("events"),), "name of the questions about events"),
+    ],
+)
+def test_a_task_asks_something_and_each_question_by_its_own_name(nodes: tuple[NodeTask, ...], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        TaskSpec(events=False, nodes=nodes)
