@@ -15,6 +15,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -106,13 +107,24 @@ def compose(
     for extra in folders[1:]:
         if not extra.is_dir():
             raise ConfigError(f"--config-dir: {extra} is not a folder")
-    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(folders[0].absolute())):
+    with _beside_hydra(), hydra.initialize_config_dir(version_base="1.3", config_dir=str(folders[0].absolute())):
         try:
             config = hydra.compose(verb, [*_search(folders), *overrides])
         except COMPOSITION_ERRORS as error:
             problems = list(_explain(verb, overrides, folders, program)) or [_shorten(error)]
             raise ConfigError("\n".join(problems)) from error
         return _plain(config)
+
+
+@contextmanager
+def _beside_hydra() -> Iterator[None]:
+    """A job inside Hydra may compose the configuration of others (sweep does); Hydra knows one at a time."""
+    outer = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        yield
+    finally:
+        GlobalHydra.instance().hydra = outer
 
 
 def _search(folders: Sequence[Path]) -> list[str]:
