@@ -84,8 +84,8 @@ class NetworkInputs:
         """Windows and edges of events start:stop. With `label_lag` (µs), labels that became known within it
         before the block began are hidden: what scoring looks like when labels have stopped coming."""
         windows = self.graph.windows(self.k, start, stop)
-        events, roles = self.rewire(windows.events, start), windows.roles
         times = self.graph.log.event_time[start:stop]
+        events, roles = self.rewire(windows.events, times, np.arange(start, stop)), windows.roles
         data = self.edge_data
         if label_lag is not None:
             data = data.hide_labels_after(int(times[0]) - label_lag)
@@ -93,11 +93,20 @@ class NetworkInputs:
         old, index = localise(events, start)
         return Block(start, stop, torch.from_numpy(old), torch.from_numpy(index), edges)
 
-    def rewire(self, events: np.ndarray, start: int) -> np.ndarray:
-        """The windows as the network shall see them: real, cut off, or shuffled."""
+    def rewire(self, events: np.ndarray, times: np.ndarray, looker: np.ndarray) -> np.ndarray:
+        """The windows (n, roles, k) as the network shall see them: real, cut off, or shuffled.
+
+        Shuffled, who looks at the instant `times` (n,) sees any earlier events in place of his own: as many, and of no
+        meaning (a floor). `looker` (n,) numbers make the draw: the same ones are dealt the same events, in whatever
+        block they stand.
+        """
         if self.edges == "none":
             return np.full_like(events, MISSING)
-        return _shuffle(events, start, self.seed) if self.edges == "shuffled" else events
+        if self.edges == "real":
+            return events
+        log = self.graph.log
+        before = np.searchsorted(log.event_time, times)
+        return _shuffle(events, before, times, log.visible_time, looker, self.seed)
 
     def spans(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, int]]:
         """Bounds of consecutive blocks of at most `size` events."""
@@ -153,12 +162,27 @@ def localise(events: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
     return old[:count].copy(), out.reshape(events.shape)
 
 
-def _shuffle(events: np.ndarray, start: int, seed: int) -> np.ndarray:
-    """Windows with every neighbour replaced by some earlier event: the same degrees, no meaning (a floor)."""
-    if start == 0:
-        return events
-    draws = np.random.default_rng([seed, start]).integers(0, start, events.shape, dtype=np.int32)
-    return np.where(events == MISSING, events, draws)
+@numba.njit(cache=True, nogil=True)
+def _shuffle(
+    events: np.ndarray, before: np.ndarray, times: np.ndarray, visible: np.ndarray, looker: np.ndarray, seed: int
+) -> np.ndarray:
+    """Every neighbour replaced by one of the `before` (n,) earlier events, drawn by SplitMix64 (Steele et al. 2014)
+    from seed, looker and place; where the drawn one was not visible yet, the neighbour stays."""
+    out = events.copy()
+    slots, k = events.shape[1:]
+    for i in range(len(events)):
+        for place in range(slots * k):
+            slot, back = place // k, place % k
+            if out[i, slot, back] < 0:
+                continue
+            state = np.uint64(seed) * np.uint64(0xD1342543DE82EF95) + np.uint64(looker[i] * slots * k + place)
+            state = (state + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+            state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            drawn = np.int64((state ^ (state >> np.uint64(31))) % np.uint64(before[i]))
+            if visible[drawn] < times[i]:
+                out[i, slot, back] = drawn
+    return out
 
 
 class Cache:

@@ -63,7 +63,8 @@ class NodeInputs:
     ) -> NodeInputs:
         """`columns` hold one row per question, from `node_columns`."""
         windows, roles = inputs.graph.last_events(questions.entity_type, questions.entity, questions.as_of, k)
-        windows, roles = inputs.rewire(windows[:, None, :], 0), roles[:, None, :]
+        windows = inputs.rewire(windows[:, None, :], questions.as_of, len(inputs) + np.arange(len(questions)))
+        roles = roles[:, None, :]
         edges = inputs.edge_data.edges(windows, roles, questions.as_of, None)
         return cls(
             questions,

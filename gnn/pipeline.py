@@ -32,7 +32,7 @@ from gnn.report import write_report
 from gnn.scoring import new_entities, score_tables
 from gnn.splits import RandomSplit, TimeSplit
 from gnn.temporal_sage import SageSpec
-from gnn.trainer import TrainerSpec
+from gnn.trainer import Checkpoint, TrainerSpec
 from gnn.workbench import TrainedNetworks, Workbench
 from graphs.behaviour import BehaviourSpec
 from graphs.errors import ConfigError, NotFoundError
@@ -98,9 +98,13 @@ def train(
     """Train on the tables of `data`, judge on the test part, and leave a run folder.
 
     `allow_columns` names columns that may be used although they alone give the label away; `resume_from` is a run
-    folder whose training was interrupted. The folder holds config.yaml, run.json, validation.json, metrics.json,
-    report.html, test_scores.parquet, TensorBoard events, the bundle, and the history that scoring looks back at.
+    folder whose training was interrupted: it goes on where it was. On other data, of which that run can have learnt
+    nothing that is judged now, a new training begins at its weights. The folder holds config.yaml, run.json,
+    validation.json, metrics.json, report.html, test_scores.parquet, TensorBoard events, the bundle, and the history
+    that scoring looks back at.
     """
+    if resume_from is not None and isinstance(model, HeteroSageSpec):
+        raise ConfigError("resume_from: model=hetero_sage keeps no checkpoints; start it anew without resume_from")
     folder = _run_folder(Path(output), resume_from)
     ingested = ingest(DataSchema.from_config(dict(data)))
     refuse_answer_columns(ingested.log, allowed=allow_columns)
@@ -111,8 +115,11 @@ def train(
     events = ingested.log
     bench = Workbench.lay_out(events, split.apply(events), features, tasks=task.nodes, ask_events=task.events)
     log.info("rows: %s", ", ".join(f"{name} {count:,}" for name, count in bench.split.counts.items()))
+    specs = {"task": task, "split": split, "features": features, "model": model, "trainer": trainer}
+    told = json.loads(json.dumps({name: asdict(spec) for name, spec in specs.items()}))
+    checkpoint = Checkpoint(folder / "training.safetensors", facts["fingerprint"], _by_key({"seed": seed, **told}))
     with Board(folder / "tensorboard") as board:
-        networks = _trained(bench, model, trainer, seed, folder / "training.safetensors", board)
+        networks = _trained(bench, model, trainer, seed, checkpoint, board)
         calibrators = {name: _calibrator(bench, networks, name, evaluation) for name in networks.test}
         outcomes = _judge(bench, networks, calibrators, model, trainer, comparison, evaluation, seed=seed)
         for name, outcome in outcomes.items():
@@ -127,10 +134,7 @@ def train(
         networks.members, dict(data), facts,
     ).save(folder / "bundle").version  # fmt: skip
     save_log(events, folder / "history")
-    specs = {"task": task, "split": split, "features": features, "model": model, "trainer": trainer}
-    config = yaml.safe_dump(
-        json.loads(json.dumps({name: asdict(spec) for name, spec in specs.items()})), sort_keys=False
-    )
+    config = yaml.safe_dump(told, sort_keys=False)
     _write_outcomes(folder, version, networks, bench, outcomes, ingested, facts, config)
     for outcome in outcomes.values():
         log.info("%s", outcome.judged.verdict)
@@ -207,6 +211,15 @@ def _run_folder(output: Path, resume_from: str | None) -> Path:
     return output
 
 
+def _by_key(told: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted key, but for how much memory they may take, which changes no result."""
+    found: dict[str, Any] = {}
+    for name, value in told.items():
+        found |= _by_key(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    found.pop("trainer.keep_gb", None)
+    return found
+
+
 def _facts(ingested: Ingested, seed: int, trainer: TrainerSpec) -> dict[str, Any]:
     """What a repeat of this run would need to know."""
     packages = ("torch", "torch-geometric", "numpy", "numba", "lightgbm", "scikit-learn", "pandas", "pyarrow")
@@ -227,7 +240,7 @@ def _trained(
     model: SageSpec | HeteroSageSpec,
     trainer: TrainerSpec,
     seed: int,
-    checkpoint: Path,
+    checkpoint: Checkpoint,
     board: Board,
 ) -> TrainedNetworks:
     if isinstance(model, HeteroSageSpec):

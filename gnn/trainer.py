@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +23,12 @@ from gnn.blocks import Cache, KeptBlocks, NetworkInputs, forward_block
 from gnn.nodes import NodeInputs
 from gnn.temporal_sage import TemporalSage
 from graphs.errors import ConfigError
-from graphs.events import MICROSECONDS_PER_DAY
+from graphs.events import MICROSECONDS_PER_DAY, NEVER
 
 log = logging.getLogger(__name__)
+
+WARM = ("model.", "features.", "task.")
+"""What must be as it was where a training on other data begins at the weights of an older one."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,21 @@ class TrainerSpec:
     def capped(self, epochs: int | None) -> TrainerSpec:
         """The same training with at most `epochs` epochs and one member: good enough for a control."""
         return replace(self, epochs=self.epochs if epochs is None else min(epochs, self.epochs), members=1)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a training keeps its state, and what it is a training of: `data` (a fingerprint) and what it was `told`, by
+    dotted key. All that it learns is known by `cut` (µs UTC)."""
+
+    path: Path
+    data: str = ""
+    told: Mapping[str, Any] = field(default_factory=dict)
+    cut: int = 0
+
+    def of_member(self, number: int) -> Checkpoint:
+        """The checkpoint of one of the networks that are judged."""
+        return replace(self, path=self.path.with_stem(f"{self.path.stem}-{number}"))
 
 
 @dataclass(frozen=True)
@@ -116,14 +135,16 @@ def fit(
     events: EventTarget | None = None,
     nodes: Sequence[NodeTarget] = (),
     epochs: int | None = None,
-    checkpoint: Path | None = None,
+    checkpoint: Checkpoint | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> Fitted:
     """Train `model` in place on the `fit` rows and leave it with the weights of the best epoch.
 
     The best epoch is the one of highest validation AP (mean over the targets that have one); where validation is
     undefined, the last. With `epochs` it runs just that many and keeps the last: that is the refit. With
-    `checkpoint`, a killed run goes on from its last whole epoch and ends bit for bit where it would have.
+    `checkpoint`, a killed run goes on from its last whole epoch and ends bit for bit where it would have; on other
+    data a new training begins at the weights it left. Raises ConfigError where the checkpoint is of a training that
+    was told otherwise, or has learnt what is judged now.
     """
     assert events is not None or nodes, "something must be asked"
     run = _Run(model, inputs, spec, seed, events, tuple(nodes), epochs)
@@ -259,7 +280,7 @@ class _Run:
         best = self.best[0] if self.best[2] else len(self.history)
         return Fitted(best, tuple(self.history))
 
-    def save(self, path: Path) -> None:
+    def save(self, checkpoint: Checkpoint) -> None:
         """Weights, optimiser moments and history as safetensors, written aside and moved into place."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"best.{name}": value for name, value in self.best[2].items()}
@@ -269,25 +290,41 @@ class _Run:
             "step": self.step,
             "best": self.best[:2],
             "history": [asdict(record) for record in self.history],
+            "data": checkpoint.data,
+            "told": dict(checkpoint.told),
+            "cut": checkpoint.cut,
         }
-        aside = path.with_suffix(".partial")
+        aside = checkpoint.path.with_suffix(".partial")
         save_file({name: value.contiguous() for name, value in tensors.items()}, aside, {"run": json.dumps(facts)})
-        aside.replace(path)
+        aside.replace(checkpoint.path)
 
-    def load(self, path: Path) -> None:
-        """Go on from a checkpoint if there is one."""
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint if there is one; if it is of other data, begin anew at its weights."""
+        path = checkpoint.path
         if not path.exists():
             return
         with safe_open(path, "pt") as file:
             facts = json.loads(file.metadata()["run"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        same_data = facts["data"] == checkpoint.data
+        told = json.loads(json.dumps(dict(checkpoint.told)))
+        _check_told(path, facts["told"], told, "" if same_data else WARM)
+        if not same_data and not facts["cut"] <= checkpoint.cut <= self._judged_from():
+            raise ConfigError(
+                f"resume_from: {path.name} may have learnt what is judged now: it is of other data, and its cut in "
+                "time is later than the new one, or there is none. Start anew without resume_from"
+            )
+        weights = _part(tensors, "model.") if same_data else _part(tensors, "best.") or _part(tensors, "model.")
         try:
-            self.model.load_state_dict(_part(tensors, "model."))
+            self.model.load_state_dict(weights)
         except RuntimeError as error:
             raise ConfigError(
-                f"resume_from: {path.name} is of another model or other columns; resume with the configuration it "
-                "was begun with"
+                f"resume_from: {path.name} is of another model or other columns; resume with the configuration and the "
+                "tables it was begun with, or start anew without resume_from"
             ) from error
+        if not same_data:
+            log.info("other data than that of %s: a new training begins at its weights", path)
+            return
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in _part(tensors, "optimiser.").items():
             number, field = name.split(".", 1)
@@ -312,6 +349,13 @@ class _Run:
             start = int(np.searchsorted(time_of, earliest))
         self.label_horizon = int(time_of[needed.max()] - time_of[max(needed.min(), 0)])
         return list(self.inputs.spans(self.spec.block, start, int(needed.max()) + 1))
+
+    def _judged_from(self) -> int:
+        """When the first of the judged rows happened (µs UTC)."""
+        log = self.inputs.graph.log
+        judged = [log.event_time[self.events.valid]] if self.events is not None else []
+        judged += [node.inputs.questions.as_of[node.valid] for node in self.nodes]
+        return min((int(times.min()) for times in judged if len(times)), default=NEVER)
 
     def _valid_stop(self) -> int:
         stops = [self.spans[-1][1]]
@@ -363,6 +407,17 @@ def _average_precision(label: Tensor, score: Tensor) -> float | None:
     if values.min() == values.max():
         return None
     return float(average_precision_score(values, score.numpy()))
+
+
+def _check_told(path: Path, before: Mapping[str, Any], now: Mapping[str, Any], prefixes: str | tuple[str, ...]) -> None:
+    """ConfigError that names every key, of those that begin with `prefixes`, in which two trainings differ."""
+    keys = sorted(key for key in {*before, *now} if key.startswith(prefixes) and before.get(key) != now.get(key))
+    if keys:
+        told = "; ".join(f"{key} was {json.dumps(before.get(key))}, is {json.dumps(now.get(key))}" for key in keys)
+        raise ConfigError(
+            f"resume_from: {path.name} is of a training that was told otherwise: {told}. Resume with the configuration "
+            "it was begun with, or start anew without resume_from"
+        )
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -26,7 +25,7 @@ from gnn.node_task import NodeExamples, NodeTask
 from gnn.nodes import NodeInputs, NodeQuestions, graph_columns, node_columns
 from gnn.splits import Split, hide_labels
 from gnn.temporal_sage import SageSpec, TemporalSage
-from gnn.trainer import EpochRecord, EventTarget, Fitted, NodeTarget, TrainerSpec, fit
+from gnn.trainer import Checkpoint, EpochRecord, EventTarget, Fitted, NodeTarget, TrainerSpec, fit
 from graphs.behaviour import BehaviourSpec
 from graphs.events import NEVER, EventLog
 from graphs.temporal_graph import TemporalGraph
@@ -110,13 +109,13 @@ class Workbench:
         judged = choosing if same else phase_of(events, split.refit_hidden, behaviour)
         fitted, asked, judged_nodes = {}, {}, {}
         for task in tasks:
-            name, settled, nobody = task.entity_type, task.settled(split), NEVER - 1
+            name, settled = task.entity_type, task.settled(split)
             fitted[name] = task.examples(events, first, min(split.valid_cut, settled), known_by=split.cut, learn=True)
             asked[name] = task.examples(events, split.valid_cut, settled, known_by=split.cut)
             refitted = task.examples(events, first, settled, known_by=split.cut, learn=True)
-            judged_nodes[name] = _node_phase(
-                judged.graph, behaviour, refitted, task.examples(events, split.cut, last, known_by=nobody)
-            )
+            # Judged is by the truth, whenever it came out, and if nobody wrote down when.
+            told = task.examples(events, split.cut, last, known_by=NEVER)
+            judged_nodes[name] = _node_phase(judged.graph, behaviour, refitted, told)
         choosing_nodes = {n: _node_phase(choosing.graph, behaviour, fitted[n], asked[n]) for n in fitted}
         return cls(
             events,
@@ -153,7 +152,7 @@ class Workbench:
         trainer: TrainerSpec,
         *,
         seed: int,
-        checkpoint: Path | None = None,
+        checkpoint: Checkpoint | None = None,
         on_epoch: Callable[[EpochRecord], None] | None = None,
     ) -> TrainedNetworks:
         """Choose the epoch on the validation rows, train the members that are judged, score the test rows."""
@@ -175,7 +174,7 @@ class Workbench:
         model: SageSpec,
         trainer: TrainerSpec,
         seed: int,
-        checkpoint: Path | None,
+        checkpoint: Checkpoint | None,
         on_epoch: Callable[[EpochRecord], None] | None,
     ) -> tuple[TemporalSage, dict[str, FeatureSpace], dict[str, np.ndarray], Fitted]:
         """The network whose best epoch the validation rows chose, and its logits of them; its inputs, as large as the
@@ -183,7 +182,8 @@ class Workbench:
         network, spaces = self.network(model, self.choosing, seed)
         ready = self.ready(model, self.choosing, spaces, seed)
         fitted = fit(
-            network, ready.inputs, trainer, seed=seed, events=ready.events, nodes=ready.nodes, checkpoint=checkpoint,
+            network, ready.inputs, trainer, seed=seed, events=ready.events, nodes=ready.nodes,
+            checkpoint=replace(checkpoint, cut=self.choosing.cut) if checkpoint else None,
             on_epoch=on_epoch,
         )  # fmt: skip
         return network, spaces, ready.logits(network), fitted
@@ -194,7 +194,7 @@ class Workbench:
         trainer: TrainerSpec,
         seed: int,
         epochs: int,
-        checkpoint: Path | None,
+        checkpoint: Checkpoint | None,
         on_epoch: Callable[[EpochRecord], None] | None,
     ) -> tuple[list[TemporalSage], dict[str, FeatureSpace], dict[str, np.ndarray]]:
         """The judged networks, trained for `epochs` on all that is known at the cut, and their mean test logits."""
@@ -203,10 +203,10 @@ class Workbench:
             of_member = seed + 1_000 * member
             network, spaces = self.network(model, self.judged, of_member)
             ready = self.ready(model, self.judged, spaces, of_member)
-            path = checkpoint.with_stem(f"{checkpoint.stem}-{member}") if checkpoint else None
+            kept = replace(checkpoint.of_member(member), cut=self.judged.cut) if checkpoint else None
             fit(
                 network, ready.inputs, trainer, seed=of_member, events=ready.events, nodes=ready.nodes, epochs=epochs,
-                checkpoint=path, on_epoch=on_epoch,
+                checkpoint=kept, on_epoch=on_epoch,
             )  # fmt: skip
             logits.append(ready.logits(network))
             members.append(network)

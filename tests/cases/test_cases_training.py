@@ -210,12 +210,44 @@ def test_a_run_that_is_resumed_ends_in_the_same_model(trained: Path, folder: Pat
     assert weights[0] == weights[1]
 
 
-def test_a_checkpoint_of_another_model_is_refused(
-    trained: Path, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("other", ["model.width=16", "split.test_share=0.5", "seed=4"])
+def test_a_checkpoint_of_another_training_is_refused(
+    trained: Path, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, other: str
 ) -> None:
     where = [f'data.path="{folder / "history.csv"}"', f'output="{tmp_path / "run"}"', f'resume_from="{trained}"']
-    assert run("train", ["data=payments", *where, *QUICK, "model.width=16"]) == 2
-    assert "another model" in caplog.text
+    assert run("train", ["data=payments", *where, *QUICK, "seed=3", other]) == 2
+    key, value = other.split("=")
+    assert f"told otherwise: {key} was" in caplog.text and f"is {value}. Resume" in caplog.text
+
+
+def test_c23_a_run_is_gone_on_with_on_more_data_with_new_entities(
+    with_channel: Path, folder: Path, tmp_path: Path
+) -> None:
+    more = (folder / "channel.csv").read_text().splitlines()[1:]
+    more += [
+        "s2,uNEW,dNEW,cNEW,mNEW,25.00,2025-03-21T11:00:00Z,,,web",
+        "s3,u3,d2,c3,m1,25.00,2025-03-21T12:00:00Z,,,kiosk",
+    ]
+    union = write(tmp_path / "union.csv", more, ",channel")
+    grown = train(union, tmp_path / "grown", CHANNEL, f'resume_from="{with_channel}"')
+    weights = [(each / "bundle" / "weights.safetensors").read_bytes() for each in (with_channel, grown)]
+    losses = [json.loads((each / "metrics.json").read_text())["history"][0]["loss"] for each in (grown, with_channel)]
+    assert weights[0] != weights[1]
+    assert losses[0] < losses[1]
+
+
+def test_a_sweep_is_a_command_like_any_other(folder: Path, trained: Path, tmp_path: Path) -> None:
+    told = ["data=payments", f"data.path={folder / 'history.csv'}", *QUICK, "trainer.epochs=1"]
+    assert run("sweep", ["trials=2", f"overrides={json.dumps(told)}", f'output="{tmp_path / "sweep"}"']) == 0
+    assert len(json.loads((tmp_path / "sweep" / "trials.json").read_text())) == 2
+
+
+def test_the_network_stands_beside_every_floor(folder: Path, trained: Path, tmp_path: Path) -> None:
+    judged = train(folder / "history.csv", tmp_path / "judged", "comparison.controls=true")
+    scores = pq.read_table(judged / "test_scores.parquet").to_pydict()
+    floors = {"class_rate", "lightgbm_raw", "lightgbm_aggregates", "no_edges", "shuffled_edges"}
+    assert {name.removeprefix("compared.") for name in scores if name.startswith("compared.")} == floors
+    assert len({tuple(scores[name]) for name in ("score", "compared.no_edges", "compared.shuffled_edges")}) == 3
 
 
 def test_tensorboard_shows_training_judgement_and_embeddings(trained: Path) -> None:

@@ -14,7 +14,7 @@ from gnn.blocks import KeptBlocks, NetworkInputs
 from gnn.bundle import EVENTS, build_network
 from gnn.encoders import FeatureSpace, event_columns
 from gnn.temporal_sage import SageSpec, TemporalSage
-from gnn.trainer import EventTarget, Fitted, TrainerSpec, event_loss, fit
+from gnn.trainer import Checkpoint, EventTarget, Fitted, TrainerSpec, event_loss, fit
 from graphs.errors import ConfigError
 from graphs.events import EventLog
 from graphs.temporal_graph import TemporalGraph
@@ -74,9 +74,38 @@ def test_a_killed_run_goes_on_and_ends_where_it_would_have(setting: Callable[[],
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        killed.fit(checkpoint=tmp_path / "run.safetensors", on_epoch=kill)
-    resumed.fit(checkpoint=tmp_path / "run.safetensors")
+        killed.fit(checkpoint=Checkpoint(tmp_path / "run.safetensors"), on_epoch=kill)
+    resumed.fit(checkpoint=Checkpoint(tmp_path / "run.safetensors"))
     assert all(torch.equal(value, resumed.weights[name]) for name, value in whole.weights.items())
+
+
+def test_a_training_that_was_told_otherwise_is_not_gone_on_with(setting: Callable[[], Setting], tmp_path: Path) -> None:
+    kept = Checkpoint(tmp_path / "run.safetensors", "tables", {"seed": 3, "trainer.lr": 0.1, "split.test_share": 0.2})
+    setting().fit(checkpoint=kept)
+    other = replace(kept, told={**kept.told, "seed": 4, "split.test_share": 0.5})
+    with pytest.raises(ConfigError, match=r"seed was 3, is 4; split\.test_share was 0\.2, is 0\.5"):
+        setting().fit(checkpoint=other)
+    with pytest.raises(ConfigError, match=r"model\.bins was null, is 4"):
+        setting().fit(checkpoint=replace(kept, data="other tables", told={**kept.told, "model.bins": 4}))
+
+
+def test_on_other_data_a_new_training_begins_at_the_old_weights(setting: Callable[[], Setting], tmp_path: Path) -> None:
+    first, new, warm = setting(), setting(), setting()
+    kept = Checkpoint(tmp_path / "run.safetensors", "tables", {"seed": 3}, cut=5)
+    assert len(first.fit(checkpoint=kept).history) == SPEC.epochs
+    warmed = warm.fit(checkpoint=replace(kept, data="more tables", told={"seed": 4}))
+    assert len(warmed.history) == SPEC.epochs and warmed.history[0].loss < new.fit().history[0].loss
+    assert not all(torch.equal(value, first.weights[name]) for name, value in warm.weights.items())
+
+
+@pytest.mark.parametrize(("before", "now"), [(6, 5), (2**62, 2**62)])
+def test_weights_that_may_know_the_answers_are_refused(
+    setting: Callable[[], Setting], tmp_path: Path, before: int, now: int
+) -> None:
+    kept = Checkpoint(tmp_path / "run.safetensors", "tables", cut=before)
+    setting().fit(checkpoint=kept)
+    with pytest.raises(ConfigError, match="may have learnt what is judged now"):
+        setting().fit(checkpoint=replace(kept, data="more tables", cut=now))
 
 
 def test_the_refit_runs_just_as_long_as_told(setting: Callable[[], Setting]) -> None:
