@@ -329,7 +329,8 @@ def _what_it_adds(model: TableRow, floors: list[TableRow], spec: EvaluationSpec)
     )
     controls = {row.model: row for row in floors if row.model in CONTROLS and row is not headline}
     beaten = [f"{_named(row)} {short(row.ap)}" for row in controls.values()]
-    missing = [TITLES[name] for name in CONTROLS if name not in controls and name != headline.model]
+    told = {row.model for row in floors}
+    missing = [TITLES[name] for name in (*CONTROLS, "lightgbm_aggregates") if name not in told]
     if beaten:
         line += f"; {' and '.join(beaten)}"
     if missing:

@@ -23,7 +23,7 @@ import yaml
 from gnn.board import Board
 from gnn.bundle import EVENTS, Bundle
 from gnn.calibration import Calibrator, fit_calibrator
-from gnn.evaluation import Evaluation, EvaluationSpec, ScoredRows, evaluate
+from gnn.evaluation import Evaluation, EvaluationSpec, ScoredRows, evaluate, short
 from gnn.floors import class_rate_floor
 from gnn.hetero_sage import HeteroSageSpec
 from gnn.metrics import Undefined, as_json, auc, average_precision
@@ -137,22 +137,31 @@ def train(
     config = yaml.safe_dump(told, sort_keys=False)
     _write_outcomes(folder, version, networks, bench, outcomes, ingested, facts, config)
     for outcome in outcomes.values():
-        log.info("%s", outcome.judged.verdict)
+        _tell(outcome.judged)
+        if outcome.calibrator.reason is not None:
+            log.warning("calibration: %s", _fitted_on(outcome.calibrator))
     return folder
 
 
 def evaluate_run(*, run: str, evaluation: EvaluationSpec, output: str) -> Path:
-    """Judge the test scores of a finished run again, for instance at another alert budget."""
+    """Judge the test scores of a finished run again, for instance at another alert budget: of every task it had.
+
+    Writes metrics.json and a report per task, named as the run's are.
+    """
     source, folder = Path(run), Path(output)
-    scores = source / "test_scores.parquet"
-    if not scores.is_file():
-        raise NotFoundError(f"{source} is not a finished training run: it has no test_scores.parquet")
-    scored, compared = _read_scores(scores)
-    judged = evaluate(scored, compared, evaluation)
+    told = source / "metrics.json"
+    if not told.is_file():
+        raise NotFoundError(f"run: {source} is not a finished training run: it has no metrics.json")
+    judged = {}
+    for task, before in json.loads(told.read_text(encoding="utf-8"))["evaluation"].items():
+        scored, compared = _read_scores(source / f"test_scores{_suffix(task)}.parquet")
+        judged[task] = evaluate(scored, compared, evaluation, model=before["model"])
     folder.mkdir(parents=True, exist_ok=True)
-    _write_json(folder / "metrics.json", {"evaluation": judged.to_json()})
-    write_report(judged, folder / "report.html", title=f"Evaluation of {source.name}")
-    log.info("%s", judged.verdict)
+    _write_json(folder / "metrics.json", {"evaluation": {task: again.to_json() for task, again in judged.items()}})
+    for task, again in judged.items():
+        title = f"{_title(task)}: {source.name}, judged again"
+        write_report(again, folder / f"report{_suffix(task)}.html", title=title)
+        _tell(again)
     return folder
 
 
@@ -250,12 +259,14 @@ def _trained(
 
 @dataclass(frozen=True)
 class Outcome:
-    """One task's test rows, what stood beside the model, the judgement, and the rows' keys for the caller."""
+    """One task's test rows, what stood beside the model, the judgement, the rows' keys for the caller, and what made
+    probabilities of logits."""
 
     scored: ScoredRows
     compared: Mapping[str, np.ndarray | Undefined]
     judged: Evaluation
     keys: Mapping[str, pa.Array]
+    calibrator: Calibrator
 
 
 def _calibrator(bench: Workbench, networks: TrainedNetworks, task: str, spec: EvaluationSpec) -> Calibrator:
@@ -292,7 +303,8 @@ def _judge(
         for name, control in controls.items():
             compared[name] = _calibrator(bench, control, task, spec)(control.test[task])
         scored, keys = _scored_rows(bench, task, calibrators[task](logits))
-        outcomes[task] = Outcome(scored, compared, evaluate(scored, compared, spec, model=name_of(model)), keys)
+        judged = evaluate(scored, compared, spec, model=name_of(model))
+        outcomes[task] = Outcome(scored, compared, judged, keys, calibrators[task])
     return outcomes
 
 
@@ -339,22 +351,45 @@ def _write_outcomes(
         "best_epoch": networks.best_epoch,
         "train_seconds": round(networks.seconds, 2),
         "validation": _validation(bench, networks),
+        "calibration": {name: _fitted_on(outcome.calibrator) for name, outcome in outcomes.items()},
         "history": history,
         "evaluation": {name: outcome.judged.to_json() for name, outcome in outcomes.items()},
     }
     _write_json(folder / "metrics.json", metrics)
     for name, outcome in outcomes.items():
-        suffix = "" if name == EVENTS else f"_{name}"
-        _write_scores(folder / f"test_scores{suffix}.parquet", outcome)
+        _write_scores(folder / f"test_scores{_suffix(name)}.parquet", outcome)
         write_report(
             outcome.judged,
-            folder / f"report{suffix}.html",
-            title="Which payment" if name == EVENTS else f"Which {name}",
+            folder / f"report{_suffix(name)}.html",
+            title=_title(name),
             history=history,
-            facts=facts,
+            facts={**facts, "calibration": _fitted_on(outcome.calibrator)},
             validation=ingested.report,
             config=config,
         )
+
+
+def _suffix(task: str) -> str:
+    """What the files of a task have in their names."""
+    return "" if task == EVENTS else f"_{task}"
+
+
+def _title(task: str) -> str:
+    return "Which payment" if task == EVENTS else f"Which {task}"
+
+
+def _tell(judged: Evaluation) -> None:
+    """The table and the verdict on the console."""
+    for row in judged.table:
+        figures = f"AUC {short(row.auc)}  AP {short(row.ap)}  recall at budget {short(row.recall_at_budget)}"
+        log.info("%-42s %s", row.title, figures)
+    log.info("%s", judged.verdict)
+
+
+def _fitted_on(calibrator: Calibrator) -> str:
+    """What the probabilities rest on."""
+    on = f"{calibrator.fitted} on {calibrator.rows:,} validation rows, {calibrator.frauds:,} of them fraud"
+    return on if calibrator.reason is None else f"{calibrator.fitted}: {calibrator.reason}"
 
 
 def _validation(bench: Workbench, networks: TrainedNetworks) -> dict[str, Any]:

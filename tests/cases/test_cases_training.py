@@ -242,6 +242,32 @@ def test_a_sweep_is_a_command_like_any_other(folder: Path, trained: Path, tmp_pa
     assert len(json.loads((tmp_path / "sweep" / "trials.json").read_text())) == 2
 
 
+def test_every_task_of_a_run_is_judged_again(folder: Path, trained: Path, tmp_path: Path) -> None:
+    task = ["task=events_and_users", "task.nodes.0.every_days=1", "task.nodes.0.active_days=3"]
+    both = train(folder / "history.csv", tmp_path / "both", *task)
+    again = tmp_path / "again"
+    assert run("evaluate", [f'run="{both}"', "evaluation.alert_budget=3", f'output="{again}"']) == 0
+    before, after = (json.loads((each / "metrics.json").read_text())["evaluation"] for each in (both, again))
+    assert set(after) == {"events", "user"}
+    for task_name in after:
+        assert after[task_name]["spec"]["alert_budget"] == 3
+        first, second = ({row["model"]: row["ap"] for row in each[task_name]["table"]} for each in (before, after))
+        assert second.items() <= first.items() and {"temporal_sage", "lightgbm_aggregates"} <= set(second)
+    assert "Which user: both, judged again" in (again / "report_user.html").read_text()
+
+
+def test_the_reference_is_judged_again_under_its_own_name(folder: Path, trained: Path, tmp_path: Path) -> None:
+    stock = train(folder / "history.csv", tmp_path / "stock", "model=hetero_sage")
+    assert run("evaluate", [f'run="{stock}"', f'output="{tmp_path / "again"}"']) == 0
+    again = json.loads((tmp_path / "again" / "metrics.json").read_text())["evaluation"]["events"]
+    assert again["model"] == again["table"][0]["model"] == "hetero_sage"
+
+
+def test_a_run_says_what_its_probabilities_rest_on(trained: Path) -> None:
+    told = json.loads((trained / "metrics.json").read_text())["calibration"]["events"]
+    assert "validation rows" in told and told in (trained / "report.html").read_text()
+
+
 def test_the_network_stands_beside_every_floor(folder: Path, trained: Path, tmp_path: Path) -> None:
     judged = train(folder / "history.csv", tmp_path / "judged", "comparison.controls=true")
     scores = pq.read_table(judged / "test_scores.parquet").to_pydict()
