@@ -50,6 +50,10 @@ class Edges(NamedTuple):
         """Bytes of memory that they take."""
         return self.numbers.nbytes + self.marks.nbytes
 
+    def to(self, device: torch.device) -> Edges:
+        """The same edges on another device."""
+        return Edges(self.numbers.to(device), self.marks.to(device))
+
     def dense(self, columns: int) -> Tensor:
         """(n, slots, k, columns): the numbers, and behind them a column of 0 or 1 for every mark."""
         bits = self.marks.unsqueeze(-1) >> torch.arange(columns - self.numbers.shape[-1], device=self.marks.device) & 1

@@ -7,7 +7,7 @@ The cost of a pass is linear in events × roles × k, whatever the degree of the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numba
 import numpy as np
@@ -21,6 +21,8 @@ from gnn.projection import Rows
 from gnn.temporal_sage import TemporalSage
 from graphs.events import MISSING
 from graphs.temporal_graph import TemporalGraph
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,10 @@ class Block:
     def nbytes(self) -> int:
         """Bytes of memory that it takes."""
         return self.old.nbytes + self.index.nbytes + self.edges.nbytes
+
+    def to(self, device: torch.device) -> Block:
+        """The same block where the network computes."""
+        return replace(self, old=self.old.to(device), index=self.index.to(device), edges=self.edges.to(device))
 
 
 @dataclass(frozen=True)
@@ -186,17 +192,18 @@ def _shuffle(
 
 
 class Cache:
-    """h^(0) … h^(L) of every event, as last computed: the network's memory between blocks."""
+    """h^(0) … h^(L) of every event, as last computed: the network's memory between blocks, where it computes."""
 
-    def __init__(self, events: int, width: int, layers: int) -> None:
+    def __init__(self, events: int, width: int, layers: int, device: torch.device = CPU) -> None:
         # numpy asks for pages that are zero already, and gets them as they are written.
-        self.levels = [torch.from_numpy(np.zeros((events, width), np.float32)) for _ in range(layers + 1)]
+        self.levels = [torch.from_numpy(np.zeros((events, width), np.float32)).to(device) for _ in range(layers + 1)]
+        self.device = device
 
 
 def forward_block(model: TemporalSage, inputs: NetworkInputs, block: Block, cache: Cache) -> tuple[Tensor, Tensor]:
     """h^(0) and h^(L) of the block's events, (n, width) each; refreshes the cache with what was computed."""
-    rows = slice(block.start, block.stop)
-    first = h = model.encoder(inputs.numeric[rows], inputs.codes[rows])
+    rows, block = slice(block.start, block.stop), block.to(cache.device)
+    first = h = model.encoder(inputs.numeric[rows].to(cache.device), inputs.codes[rows].to(cache.device))
     for level, layer in enumerate(model.sage):
         cache.levels[level][rows] = h.detach()
         h = layer(h, Rows(cache.levels[level], block.old), block.index, block.edges)

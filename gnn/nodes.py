@@ -88,7 +88,8 @@ class NodeInputs:
     ) -> Tensor:
         """Embeddings (rows, node_width), see `NodeHead.embed`."""
         head = model.node_head(self.questions.entity_type)
-        old, index = localise(self.windows[rows], start)
-        sources = [Rows(cache.levels[-1], torch.from_numpy(old)), *([] if fresh is None else [Rows(fresh)])]
-        edges = Edges(*(part[torch.from_numpy(rows)] for part in self.edges))
-        return head.embed(sources, torch.from_numpy(index), edges, self.numeric[rows], self.codes[rows])
+        old, index = (torch.from_numpy(part).to(cache.device) for part in localise(self.windows[rows], start))
+        sources = [Rows(cache.levels[-1], old), *([] if fresh is None else [Rows(fresh)])]
+        edges = Edges(*(part[torch.from_numpy(rows)] for part in self.edges)).to(cache.device)
+        numeric, codes = (part[rows].to(cache.device) for part in (self.numeric, self.codes))
+        return head.embed(sources, index, edges, numeric, codes)

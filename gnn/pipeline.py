@@ -105,6 +105,8 @@ def train(
     """
     if resume_from is not None and isinstance(model, HeteroSageSpec):
         raise ConfigError("resume_from: model=hetero_sage keeps no checkpoints; start it anew without resume_from")
+    if trainer.device != "cpu" and isinstance(model, HeteroSageSpec):
+        raise ConfigError(f"trainer.device: got {trainer.device}, but model=hetero_sage is trained on the CPU")
     folder = _run_folder(Path(output), resume_from)
     ingested = ingest(DataSchema.from_config(dict(data)))
     refuse_answer_columns(ingested.log, allowed=allow_columns)

@@ -41,7 +41,8 @@ class TrainerSpec:
     labels are hidden, so that the network also learns to live on old ones; `refit` trains once more on everything
     known when the test part begins, for as many epochs as validation chose; `context_days` of events before the
     first fitted one that are read for their history (null = all); `keep_gb` of windows and edges are kept from one
-    epoch to the next, so that they need not be made again.
+    epoch to the next, so that they need not be made again. `device` is where torch trains ("cpu", "cuda",
+    "cuda:1" …); only on the CPU does the same seed give the same bits, and everything is scored there.
     """
 
     epochs: int = 30
@@ -57,8 +58,10 @@ class TrainerSpec:
     context_days: float | None = None
     keep_gb: float = 2.0
     threads: int = 1
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
+        _check_device(self.device)
         for name in ("epochs", "block", "patience", "members", "threads"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"trainer.{name}: got {getattr(self, name)}, expected at least 1")
@@ -179,9 +182,11 @@ class _Run:
         self.model, self.inputs, self.spec, self.seed = model, inputs, spec, seed
         self.events, self.nodes, self.fixed_epochs = events, nodes, epochs
         self.spans = self._spans()
+        self.device = torch.device(spec.device)
+        model.to(self.device)
         once = (spec.epochs if epochs is None else epochs) == 1
         # Every pass writes each event before it is read: one cache serves all, training's and validation's.
-        self.cache = Cache(len(inputs), model.spec.width, model.spec.layers)
+        self.cache = Cache(len(inputs), model.spec.width, model.spec.layers, self.device)
         self.blocks = KeptBlocks(inputs, 0 if once else int(spec.keep_gb * 1e9))
         self.positions = [self._positions(node) for node in nodes]
         self.optimiser = torch.optim.AdamW(model.parameters(), lr=spec.lr, weight_decay=spec.weight_decay, fused=True)
@@ -231,11 +236,11 @@ class _Run:
             first, last = forward_block(self.model, self.inputs, block, self.cache)
             if not learn:
                 return 0.0
-            loss = torch.zeros(())
+            loss = torch.zeros((), device=self.device)
             if self.events is not None and len(rows):
-                own, final, label = first, last, self.events.label[low:high]
+                own, final, label = first, last, self.events.label[low:high].to(self.device)
                 if len(rows) < high - low:
-                    at = torch.from_numpy(rows)
+                    at = torch.from_numpy(rows).to(self.device)
                     own, final, label = own[at], final[at], label[at]
                 expected = self.events.fit.sum() / len(self.spans)
                 logits = self.model.event_logits(own, final)
@@ -244,7 +249,8 @@ class _Run:
                 if len(questions):
                     logits = node.inputs.logits(self.model, self.cache, questions, start=low, fresh=last)
                     expected = node.fit.sum() / len(self.spans)
-                    part = event_loss(logits, node.label[questions], self._weight(node), expected)
+                    label = node.label[questions].to(self.device)
+                    part = event_loss(logits, label, self._weight(node), expected)
                     loss = loss + node.weight * part
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -264,19 +270,21 @@ class _Run:
                 forward_block(self.model, self.inputs, self.blocks(low, high), cache)
             if self.events is not None and self.events.valid.any():
                 rows = torch.from_numpy(np.flatnonzero(self.events.valid))
-                scores = self.model.event_logits(cache.levels[0][rows], cache.levels[-1][rows])
-                found.append(_average_precision(self.events.label[rows], scores))
+                at = rows.to(self.device)
+                scores = self.model.event_logits(cache.levels[0][at], cache.levels[-1][at])
+                found.append(_average_precision(self.events.label[rows], scores.cpu()))
             for node in self.nodes:
                 rows_of = np.flatnonzero(node.valid)
                 if len(rows_of):
                     scores = node.inputs.logits(self.model, cache, rows_of, start=len(self.inputs))
-                    found.append(_average_precision(node.label[rows_of], scores))
+                    found.append(_average_precision(node.label[rows_of], scores.cpu()))
         defined = [value for value in found if value is not None]
         return float(np.mean(defined)) if defined else None
 
     def result(self) -> Fitted:
         if self.best[2]:
             self.model.load_state_dict(self.best[2])
+        self.model.cpu()
         best = self.best[0] if self.best[2] else len(self.history)
         return Fitted(best, tuple(self.history))
 
@@ -295,7 +303,8 @@ class _Run:
             "cut": checkpoint.cut,
         }
         aside = checkpoint.path.with_suffix(".partial")
-        save_file({name: value.contiguous() for name, value in tensors.items()}, aside, {"run": json.dumps(facts)})
+        kept = {name: value.cpu().contiguous() for name, value in tensors.items()}
+        save_file(kept, aside, {"run": json.dumps(facts)})
         aside.replace(checkpoint.path)
 
     def load(self, checkpoint: Checkpoint) -> None:
@@ -385,7 +394,7 @@ class _Run:
 def event_loss(logits: Tensor, label: Tensor, weight: float, expected: float) -> Tensor:
     """Cross-entropy summed over labelled rows and divided by how many a block is expected to have, so that a block
     with two labels does not shout as loud as one with two thousand. Finite without positives."""
-    positive = torch.tensor(weight)
+    positive = torch.tensor(weight, device=logits.device)
     return functional.binary_cross_entropy_with_logits(logits, label, pos_weight=positive, reduction="sum") / expected
 
 
@@ -407,6 +416,19 @@ def _average_precision(label: Tensor, score: Tensor) -> float | None:
     if values.min() == values.max():
         return None
     return float(average_precision_score(values, score.numpy()))
+
+
+def _check_device(name: str) -> None:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"trainer.device: got {name!r}, expected cpu, cuda or cuda:1 …") from None
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"trainer.device: got {name!r}, expected cpu, cuda or cuda:1 …")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            f"trainer.device: {name}, but torch sees no GPU here; install torch's CUDA build, or trainer.device=cpu"
+        )
 
 
 def _check_told(path: Path, before: Mapping[str, Any], now: Mapping[str, Any], prefixes: str | tuple[str, ...]) -> None:
