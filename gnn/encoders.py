@@ -7,7 +7,7 @@ nothing has to be retrained before a new value, user or card can be scored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -73,7 +73,8 @@ def event_columns(log: EventLog, *, clock: bool = True) -> Columns:
         add(name, values)
     categorical = dict(log.categorical)
     if len(log.event_types) > 1:
-        categorical["event_type"] = Categorical(log.event_type.astype(np.int32), pa.array(log.event_types))
+        kind = Categorical(log.event_type.astype(np.int32), pa.array(log.event_types))
+        categorical[unused("event_type", categorical)] = kind
     for slot, role in enumerate(log.roles):
         entities = log.entities[:, slot]
         add(f"{role.name}.present", (entities != MISSING).astype(np.float32))
@@ -84,6 +85,13 @@ def event_columns(log: EventLog, *, clock: bool = True) -> Columns:
             categorical |= {f"{role.name}.{name}": column for name, column in text.items()}
     matrix = np.stack(columns, axis=1) if columns else np.zeros((len(log), 0), np.float32)
     return Columns(tuple(names), matrix, categorical)
+
+
+def unused(name: str, taken: Container[str]) -> str:
+    """`name`, with as many underscores behind it as it takes to be none of those that tables gave their columns."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def squash(values: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import expit
 
 from gnn.boosting import Rows, grow_lightgbm
+from gnn.encoders import unused
 from gnn.metrics import Undefined
 from graphs.events import MICROSECONDS_PER_DAY, MISSING, EventLog
 
@@ -91,10 +92,10 @@ def raw_columns(log: EventLog, fit_rows: np.ndarray) -> FeatureMatrix:
     """
     hours = log.event_time / MICROSECONDS_PER_HOUR
     numeric = {"amount": log.amount, "hour": hours % 24, "weekday": np.floor(hours / 24 + 3) % 7}
-    numeric |= log.numeric
-    categorical = {"event_type": log.event_type} if len(log.event_types) > 1 else {}
+    numeric = {unused(name, log.numeric): column for name, column in numeric.items()} | dict(log.numeric)
+    categorical = {unused("event_type", log.categorical): log.event_type} if len(log.event_types) > 1 else {}
     categorical |= {name: column.codes for name, column in log.categorical.items()}
-    categorical |= {role.name: log.entities[:, place] for place, role in enumerate(log.roles)}
+    categorical |= {unused(role.name, categorical): log.entities[:, place] for place, role in enumerate(log.roles)}
     return feature_matrix(numeric, categorical, fit_rows=fit_rows)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import torch
 
-from gnn.encoders import ABSENT, UNSEEN, Columns, EventEncoder, FeatureSpace
-from graphs.events import Categorical
+from gnn.encoders import ABSENT, UNSEEN, Columns, EventEncoder, FeatureSpace, event_columns
+from gnn.floors import raw_columns
+from graphs.events import Categorical, EventLog
 
 CHANNEL = Categorical(np.array([0, 0, 1, 2, -1], np.int32), pa.array(["web", "app", "kiosk"]))
 COLUMNS = Columns(
@@ -90,3 +92,13 @@ def test_dropped_columns_are_at_their_centre_in_training_only() -> None:
     np.testing.assert_allclose(seen[0].mean(0), 0.5, atol=0.05)  # each by itself
     assert 0.2 < (seen[0][:, 0] * seen[0][:, 1]).mean() < 0.3
     assert seen[1].eq(1).all()
+
+
+def test_a_column_that_is_called_as_ours_are_stays_beside_them(random_log: Callable[..., EventLog]) -> None:
+    log = random_log(3)
+    named = replace(log, categorical={"event_type": log.categorical["channel"]}, numeric={"hour": log.numeric["size"]})
+    columns, floor = event_columns(named), raw_columns(named, np.ones(len(log), bool))
+    assert list(columns.categorical)[:2] == ["event_type", "event_type_"]
+    assert columns.categorical["event_type"] is log.categorical["channel"]
+    assert {"event_type", "event_type_", "hour", "hour_"} <= set(floor.names)
+    assert np.array_equal(floor.values[:, floor.names.index("hour")], log.numeric["size"], equal_nan=True)
