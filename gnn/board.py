@@ -50,7 +50,7 @@ class Board:
             for step, (said, was) in enumerate(zip(reliability.mean_probability, reliability.rate, strict=True)):
                 self.writer.add_scalars(f"test_{task}/reliability", {"predicted": said, "observed": was}, step)
 
-    def embeddings(self, vectors: np.ndarray, labels: list[str], *, seed: int = 0) -> None:
-        """A sample of embeddings (rows, width) for the projector, with one text label each: no ids."""
+    def embeddings(self, task: str, vectors: np.ndarray, labels: list[str], *, seed: int = 0) -> None:
+        """A sample of a task's embeddings (rows, width) for the projector, with one text label each: no ids."""
         chosen = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:PROJECTED])
-        self.writer.add_embedding(vectors[chosen], metadata=[labels[i] for i in chosen], tag="events")
+        self.writer.add_embedding(vectors[chosen], metadata=[labels[i] for i in chosen], tag=task)

@@ -126,9 +126,10 @@ def train(
         outcomes = _judge(bench, networks, calibrators, model, trainer, comparison, evaluation, seed=seed)
         for name, outcome in outcomes.items():
             board.judgement(name, outcome.judged, outcome.scored)
-        if isinstance(model, SageSpec) and EVENTS in outcomes:
-            vectors = bench.test_embeddings(model, networks, seed=seed)
-            board.embeddings(vectors, np.where(outcomes[EVENTS].scored.label == 1, "fraud", "clean").tolist())
+        if isinstance(model, SageSpec):
+            for name, outcome in outcomes.items():
+                vectors = bench.test_embeddings(model, networks, name, seed=seed)
+                board.embeddings(name, vectors, np.where(outcome.scored.label == 1, "fraud", "clean").tolist())
     version = "reference, no bundle"
     if isinstance(model, SageSpec):
         version = Bundle(

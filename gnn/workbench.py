@@ -159,11 +159,11 @@ class Workbench:
         torch.set_num_threads(trainer.threads)
         began = time.perf_counter()
         if not self.split.has_validation:
-            members, spaces, test = self._refit(model, trainer, seed, trainer.epochs, checkpoint, on_epoch)
-            return TrainedNetworks(members, spaces, {}, test, trainer.epochs, (), time.perf_counter() - began)
+            members, spaces, test, history = self._refit(model, trainer, seed, trainer.epochs, checkpoint, on_epoch)
+            return TrainedNetworks(members, spaces, {}, test, trainer.epochs, history, time.perf_counter() - began)
         network, spaces, valid, fitted = self._choose(model, trainer, seed, checkpoint, on_epoch)
         if trainer.refit:
-            members, spaces, test = self._refit(model, trainer, seed, fitted.best_epoch, checkpoint, None)
+            members, spaces, test, _ = self._refit(model, trainer, seed, fitted.best_epoch, checkpoint, None)
         else:
             members, test = [network], self.ready(model, self.judged, spaces, seed).logits(network)
         seconds = time.perf_counter() - began
@@ -196,21 +196,23 @@ class Workbench:
         epochs: int,
         checkpoint: Checkpoint | None,
         on_epoch: Callable[[EpochRecord], None] | None,
-    ) -> tuple[list[TemporalSage], dict[str, FeatureSpace], dict[str, np.ndarray]]:
-        """The judged networks, trained for `epochs` on all that is known at the cut, and their mean test logits."""
-        members, logits = [], []
+    ) -> tuple[list[TemporalSage], dict[str, FeatureSpace], dict[str, np.ndarray], Sequence[EpochRecord]]:
+        """The judged networks, trained for `epochs` on all that is known at the cut, their mean test logits, and the
+        record of the first, of which `on_epoch` is told."""
+        members, logits, records = [], [], []
         for member in range(trainer.members):
             of_member = seed + 1_000 * member
             network, spaces = self.network(model, self.judged, of_member)
             ready = self.ready(model, self.judged, spaces, of_member)
             kept = replace(checkpoint.of_member(member), cut=self.judged.cut) if checkpoint else None
-            fit(
+            fitted = fit(
                 network, ready.inputs, trainer, seed=of_member, events=ready.events, nodes=ready.nodes, epochs=epochs,
-                checkpoint=kept, on_epoch=on_epoch,
+                checkpoint=kept, on_epoch=on_epoch if member == 0 else None,
             )  # fmt: skip
+            records.append(fitted.history)
             logits.append(ready.logits(network))
             members.append(network)
-        return members, spaces, {task: np.mean([said[task] for said in logits], 0) for task in logits[0]}
+        return members, spaces, {task: np.mean([said[task] for said in logits], 0) for task in logits[0]}, records[0]
 
     def network(self, model: SageSpec, phase: Phase, seed: int) -> tuple[TemporalSage, dict[str, FeatureSpace]]:
         """A fresh network for a phase, and encodings fitted on its past."""
@@ -230,12 +232,17 @@ class Workbench:
             nodes.append(NodeTarget(asked, torch.from_numpy(node.label), node.fitted, node.judged))
         return Ready(inputs, events, tuple(nodes))
 
-    def test_embeddings(self, model: SageSpec, networks: TrainedNetworks, *, seed: int) -> np.ndarray:
-        """h^(L) of the test events (rows, width), by the first member."""
-        ready = self.ready(model, self.judged, networks.spaces, seed)
-        rows = np.flatnonzero(self.split.test)
-        cache = embed_all(networks.members[0], ready.inputs, stop=int(rows[-1]) + 1)
-        return cache.levels[-1][torch.from_numpy(rows)].numpy()
+    def test_embeddings(self, model: SageSpec, networks: TrainedNetworks, task: str, *, seed: int) -> np.ndarray:
+        """Embeddings of a task's test rows by the first member: h^(L) of events (rows, width), of entities (rows,
+        node_width)."""
+        ready, network = self.ready(model, self.judged, networks.spaces, seed), networks.members[0]
+        if task == EVENTS:
+            rows = np.flatnonzero(self.split.test)
+            cache = embed_all(network, ready.inputs, stop=int(rows[-1]) + 1)
+            return cache.levels[-1][torch.from_numpy(rows)].numpy()
+        node, cache = ready.node(task), embed_all(network, ready.inputs)
+        with torch.no_grad():
+            return node.inputs.embed(network, cache, np.flatnonzero(node.valid), start=len(ready.inputs)).numpy()
 
     # ------------------------------------------------------------ trees
 
@@ -313,8 +320,11 @@ class Ready:
             if task == EVENTS:
                 at = torch.from_numpy(rows)
                 return network.event_logits(cache.levels[0][at], cache.levels[-1][at]).numpy()
-            node = next(node for node in self.nodes if node.inputs.questions.entity_type == task)
-            return node.inputs.logits(network, cache, rows, start=len(self.inputs)).numpy()
+            return self.node(task).inputs.logits(network, cache, rows, start=len(self.inputs)).numpy()
+
+    def node(self, task: str) -> NodeTarget:
+        """The questions about one entity type."""
+        return next(node for node in self.nodes if node.inputs.questions.entity_type == task)
 
 
 def phase_of(events: EventLog, hidden: np.ndarray, behaviour: BehaviourSpec) -> Phase:

@@ -247,6 +247,7 @@ def test_every_task_of_a_run_is_judged_again(folder: Path, trained: Path, tmp_pa
     both = train(folder / "history.csv", tmp_path / "both", *task)
     again = tmp_path / "again"
     assert run("evaluate", [f'run="{both}"', "evaluation.alert_budget=3", f'output="{again}"']) == 0
+    assert {path.parent.name for path in (both / "tensorboard").rglob("tensors.tsv")} == {"events", "user"}
     before, after = (json.loads((each / "metrics.json").read_text())["evaluation"] for each in (both, again))
     assert set(after) == {"events", "user"}
     for task_name in after:

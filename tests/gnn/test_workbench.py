@@ -9,6 +9,8 @@ import pytest
 
 from gnn.node_task import NodeTask
 from gnn.splits import TimeSplit
+from gnn.temporal_sage import SageSpec
+from gnn.trainer import EpochRecord, TrainerSpec
 from gnn.workbench import NodePhase, Workbench
 from graphs.behaviour import BehaviourSpec
 from graphs.events import EventLog, Role
@@ -82,3 +84,14 @@ def test_only_events_with_a_label_are_taught(log_from_rows: Callable[..., EventL
     assert (
         Workbench.lay_out(log, split, BehaviourSpec(families=("counts",)), tasks=[task], ask_events=False).taught == ()
     )
+
+
+def test_a_training_without_validation_is_recorded_too(laid_out: Workbench) -> None:
+    split = TimeSplit(test_from="1970-03-22", valid_share=0.0).apply(laid_out.log)
+    task = NodeTask("user", every_days=5, active_days=5)
+    bench = Workbench.lay_out(laid_out.log, split, BehaviourSpec(families=("counts",)), tasks=[task])
+    told: list[EpochRecord] = []
+    trainer = TrainerSpec(epochs=2, members=2)
+    networks = bench.train_networks(SageSpec(width=8, k=2, node_k=2), trainer, seed=0, on_epoch=told.append)
+    assert len(networks.members) == 2 and [record.epoch for record in networks.history] == [1, 2]
+    assert told == list(networks.history)
