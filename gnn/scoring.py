@@ -19,9 +19,10 @@ from gnn.encoders import ABSENT, UNSEEN, Columns
 from gnn.nodes import NodeInputs, NodeQuestions, graph_columns, node_columns
 from gnn.splits import instant
 from graphs.errors import ConfigError
-from graphs.events import MISSING, EventLog
-from graphs.history import event_keys, without_events_of
+from graphs.events import ALWAYS, MISSING, EventLog
+from graphs.history import event_keys, known_at, without_events_of
 from graphs.ingest import Ingested
+from graphs.report import shown_time
 from graphs.store import load_log
 from graphs.temporal_graph import TemporalGraph
 
@@ -49,8 +50,11 @@ def score_tables(
     """Score the events of `ingested` in [start, stop), and entities as of an instant (default: after the last event).
 
     Each score depends on what lies strictly before its own instant, so other rows of the file cannot change it. Events
-    of a type that the model learnt no label of, logins say, have no score: they are counted and left out.
+    of a type that the model learnt no label of, logins say, have no score, and entities that nothing spoke of by then
+    no row: they are counted and left out.
     """
+    if start is not None and stop is not None and instant(start) >= instant(stop):
+        raise ConfigError(f"start: {start} does not lie before stop={stop}; events in [start, stop) are scored")
     graph, asked = with_history(ingested.log, history)
     check_fits(bundle, graph.log)
     if not (bundle.taught or entity_types):
@@ -84,13 +88,20 @@ def score_tables(
             summary["events"]["not_scored"] = not_scored
             told = ", ".join(f"{count:,} {name}" for name, count in not_scored.items())
             log.info("without a score, since the model learnt no label of their type: %s", told)
-    moment = instant(as_of) if as_of else int(time[-1]) + 1
+    if entity_types and not (as_of or len(time)):
+        raise ConfigError("as_of: there is no event after which to score entities; name the instant, as_of=…")
+    moment = instant(as_of) if as_of else int(time.max(initial=0)) + 1
     for entity_type in entity_types:
         if entity_type not in bundle.node_types:
             known = ", ".join(bundle.node_types) or "none"
             raise ConfigError(f"entities: the model has no head for '{entity_type}'; it can score: {known}")
         tables[entity_type] = _entity_table(bundle, graph, inputs, caches, entity_type, moment)
-        summary[entity_type] = {"rows": len(tables[entity_type]), "as_of": moment}
+        scored = len(tables[entity_type])
+        summary[entity_type] = {
+            "rows": scored,
+            "as_of": shown_time(moment),
+            "not_known_yet": len(graph.log.entity_ids[entity_type]) - scored,
+        }
     return ScoredTables(tables, summary)
 
 
@@ -113,18 +124,40 @@ def with_history(events: EventLog, history: Path | None) -> tuple[TemporalGraph,
     if not len(past):
         return TemporalGraph.build(events), np.ones(len(events), bool)
     graph = TemporalGraph.build(past).append(events)
-    asked = pa.array(event_keys(graph.log))
-    return graph, pc.is_in(asked, pa.array(event_keys(events))).to_numpy(zero_copy_only=False)
+    asked, new = (pa.array(event_keys(events), pa.string()) for events in (graph.log, events))
+    return graph, pc.is_in(asked, new).to_numpy(zero_copy_only=False)
 
 
 def check_fits(bundle: Bundle, events: EventLog) -> None:
-    """Raise ConfigError where the events are not of the types and roles that the model was trained on."""
+    """Raise ConfigError where the events are not of the types, roles and columns that the model was trained on."""
     if events.roles != bundle.roles or events.event_types != bundle.event_types:
         raise ConfigError(
             f"data: the model was trained on events {', '.join(bundle.event_types)} with roles "
             f"{', '.join(role.name for role in bundle.roles)}; got events {', '.join(events.event_types)} with roles "
             f"{', '.join(role.name for role in events.roles)}. Use the data mapping of the bundle (bundle.yaml, data)"
         )
+    lacking = _lacking(bundle, events)
+    if lacking:
+        raise ConfigError(
+            f"data: the model was trained on columns that these tables or their mapping do not give: "
+            f"{', '.join(lacking)}. Map them as in the bundle (bundle.yaml, data); a table without such a column "
+            "needs an empty one of that name"
+        )
+
+
+def _lacking(bundle: Bundle, events: EventLog) -> list[str]:
+    """Columns that the model reads and that these events would not have: seen before the long work, on no rows."""
+    graph = TemporalGraph.build(known_at(events, ALWAYS))
+    nobody = np.zeros(0, np.int32)
+    lacking: dict[str, None] = {}
+    for task, space in bundle.spaces.items():
+        if task == EVENTS:
+            columns, _ = graph_columns(graph, bundle.behaviour)
+        else:
+            columns = node_columns(graph, NodeQuestions(task, nobody, nobody.astype(np.int64)), bundle.behaviour)
+        there = {*columns.names, *columns.categorical}
+        lacking |= dict.fromkeys(name for name in (*space.names, *space.vocabularies) if name not in there)
+    return list(lacking)
 
 
 def _event_table(
@@ -173,8 +206,10 @@ def _entity_table(
     entity_type: str,
     moment: int,
 ) -> pa.Table:
-    """Every entity of the type, as of `moment`."""
-    entities = np.arange(len(graph.log.entity_ids[entity_type]), dtype=np.int32)
+    """The entities of the type that were known at `moment`, as of then."""
+    ids = graph.log.entity_ids[entity_type]
+    known = pc.is_in(ids, known_at(graph.log, moment).entity_ids[entity_type]).to_numpy(zero_copy_only=False)
+    entities = np.flatnonzero(known).astype(np.int32)
     questions = NodeQuestions(entity_type, entities, np.full(len(entities), moment, np.int64))
     columns = node_columns(graph, questions, bundle.behaviour)
     ready = NodeInputs.of(inputs, bundle.spaces[entity_type], questions, columns, k=bundle.model.node_k)
@@ -189,7 +224,7 @@ def _entity_table(
         )
     return pa.table(
         {
-            entity_type: graph.log.entity_ids[entity_type],
+            entity_type: ids.take(pa.array(entities)),
             "event_timestamp": pa.array(questions.as_of, pa.timestamp("us", tz="UTC")),
             "score": pa.array(bundle.calibrators[entity_type](logits), pa.float64()),
             "logit": pa.array(logits, pa.float32()),

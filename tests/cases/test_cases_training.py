@@ -200,6 +200,24 @@ def test_c23_new_entities_and_categories_are_scored_and_marked(with_channel: Pat
     assert score(with_channel, new[:1], CHANNEL, extra=",channel")["s1"]["logit"] == rows["s1"]["logit"]
 
 
+def test_c23_a_file_of_a_header_alone_is_scored_to_no_row(with_channel: Path, score: Score) -> None:
+    for history in ("true", "false"):
+        assert score(with_channel, [], CHANNEL, f"history={history}", extra=",channel") == {}
+
+
+def test_c23_a_column_that_the_model_has_and_the_mapping_lacks_is_named(
+    with_channel: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = write(tmp_path / "new.csv", [PROBE])
+    where = [f'data.path="{table}"', f'bundle="{with_channel / "bundle"}"', f'output="{tmp_path / "scores"}"']
+    for history in ("true", "false"):
+        caplog.clear()
+        assert run("score", ["data=payments", *where, f"history={history}"]) == 2
+        assert "channel" in caplog.text
+    assert run("score", ["data=payments", *where, CHANNEL]) == 3
+    assert "or add it, empty, where a model" in caplog.text
+
+
 def test_scoring_the_table_a_model_was_trained_on_counts_every_event_once(trained: Path, score: Score) -> None:
     assert score(trained, payments()) == score(trained, payments(), "history=false")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,14 +12,22 @@ from gnn.bundle import Bundle
 from gnn.scoring import score_tables
 from graphs.errors import ConfigError
 from graphs.events import EventLog
+from graphs.history import known_at
 from graphs.ingest import Ingested
 from graphs.report import ValidationReport
+from graphs.store import save_log
+
+DAY = 86_400_000_000
 
 
 @pytest.fixture
 def ingested(random_log: Callable[..., EventLog]) -> Ingested:
     """Logins, payments and transfers."""
-    return Ingested(random_log(3, 60), ValidationReport((), {}, (), (), ()))
+    return ingested_of(random_log(3, 60))
+
+
+def ingested_of(log: EventLog) -> Ingested:
+    return Ingested(log, ValidationReport((), {}, (), (), ()))
 
 
 @pytest.fixture
@@ -45,3 +54,40 @@ def test_a_model_of_entities_alone_scores_these(ingested: Ingested, bundle: Bund
     with pytest.raises(ConfigError, match="scores no events; ask it about user"):
         score_tables(of_users, ingested, None)
     assert set(score_tables(of_users, ingested, None, entity_types=["user"]).tables) == {"user"}
+
+
+def test_a_batch_without_events_is_scored_to_tables_without_rows(
+    ingested: Ingested, bundle: Bundle, tmp_path: Path
+) -> None:
+    save_log(ingested.log, tmp_path / "history")
+    nothing = replace(ingested, log=known_at(ingested.log, -1))
+    full = score_tables(bundle, ingested, None).tables["events"]
+    for history in (None, tmp_path / "history"):
+        scored = score_tables(bundle, nothing, history)
+        assert scored.tables["events"].schema == full.schema and scored.summary["events"]["rows"] == 0
+    users = score_tables(bundle, nothing, tmp_path / "history", entity_types=["user"]).tables["user"]
+    assert len(users) == len(ingested.log.entity_ids["user"])
+    with pytest.raises(ConfigError, match="as_of: there is no event after which to score"):
+        score_tables(bundle, nothing, None, entity_types=["user"])
+
+
+def test_columns_that_the_model_reads_and_the_tables_lack_are_named(ingested: Ingested, bundle: Bundle) -> None:
+    bare = replace(ingested.log, categorical={}, numeric={}, attributes={})
+    with pytest.raises(ConfigError, match=r"size, sender\.limit, receiver\.limit, .*channel, .*limit, tier\. Map them"):
+        score_tables(bundle, replace(ingested, log=bare), None)
+
+
+def test_entities_of_which_nothing_was_known_by_then_have_no_row(
+    bundle: Bundle, log_from_rows: Callable[..., EventLog]
+) -> None:
+    first, second = ({"id": f"e{day}", "type": "payment", "time": day * DAY, "sender": f"u{day}"} for day in (1, 3))
+    versions = [{"type": "user", "id": f"u{day}", "known": day * DAY, "tier": "gold", "limit": 1.0} for day in (2, 4)]
+    log = log_from_rows([first, second], [*versions, {"type": "device", "id": "d1", "known": 0}])
+    then = score_tables(bundle, ingested_of(log), None, entity_types=["user"], as_of="1970-01-04")
+    assert then.tables["user"]["user"].to_pylist() == ["u1", "u2"]
+    assert then.summary["user"] == {"rows": 2, "as_of": "1970-01-04T00:00:00Z", "not_known_yet": 2}
+
+
+def test_a_span_that_ends_before_it_starts_is_refused(ingested: Ingested, bundle: Bundle) -> None:
+    with pytest.raises(ConfigError, match="start: 2025-02-01 does not lie before stop=2025-01-01"):
+        score_tables(bundle, ingested, None, start="2025-02-01", stop="2025-01-01")
