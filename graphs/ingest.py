@@ -7,6 +7,7 @@ Nothing a user's file can hold ends in anything but a value, a rejected row with
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import tempfile
@@ -649,9 +650,21 @@ def _rejected_rows(file: Path, found: Sequence[tuple[np.ndarray, str]], schema: 
                 "rejected_row": pa.array(numbers[hit]),
                 "rejected_for": pa.array(["; ".join(reasons[int(row)]) for row in numbers[hit]]),
             }
-            parts.append(
-                pa.table(
-                    made | {name: array.take(pa.array(hit)).cast(pa.string()) for name, array in block.columns.items()}
-                )
-            )
+            if block.lines:
+                made["raw_line"] = pa.array([block.lines.get(int(row)) for row in hit], pa.string())
+            cells = {name: _as_they_stand(array.take(pa.array(hit))) for name, array in block.columns.items()}
+            parts.append(pa.table(made | cells))
     return pa.concat_tables(parts, promote_options="default")
+
+
+def _as_they_stand(array: pa.Array) -> pa.StringArray:
+    """Cells as text; lists and structs, which Arrow cannot write as text, as JSON."""
+    try:
+        return array.cast(pa.string())
+    except pa.ArrowException:
+        cells = array.to_pylist()
+        return pa.array([None if cell is None else _cell_text(cell) for cell in cells], pa.string())
+
+
+def _cell_text(cell: object) -> str:
+    return json.dumps(cell, default=str, ensure_ascii=False) if isinstance(cell, list | dict) else str(cell)

@@ -11,7 +11,7 @@ import codecs
 import gzip
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,12 +39,14 @@ _LF, _CR = 10, 13
 @dataclass(frozen=True)
 class Block:
     """Some consecutive rows of one file. `first_row` is the 1-based data row of the first; `broken` (rows,) bool marks
-    rows without the right number of fields, whose cells are empty."""
+    rows without the right number of fields, whose cells are empty; where all columns are read, `lines` holds the text
+    of these by their place in the block."""
 
     file: str
     first_row: int
     columns: dict[str, pa.Array]
     broken: np.ndarray
+    lines: Mapping[int, str] = field(default_factory=dict)
 
 
 def find_files(paths: Sequence[Path], findings: Findings) -> list[Path]:
@@ -128,7 +130,9 @@ def _read_parquet(file: Path, columns: Mapping[str, str] | None, findings: Findi
         int96 = {column.name for column in source.schema if column.physical_type == "INT96"}
         row = 1
         for batch in source.iter_batches(batch_size=BLOCK_ROWS, columns=wanted):
-            made = {name: _plain(batch.column(name), name in int96) for name in wanted}
+            # By place: of columns of one name the first is taken, as in CSV, and `column(name)` would raise.
+            places = {name: batch.schema.names.index(name) for name in wanted}
+            made = {name: _plain(batch.column(place), name in int96) for name, place in places.items()}
             yield Block(str(file), row, made, np.zeros(len(batch), bool))
             row += len(batch)
     except (pa.ArrowException, OSError) as error:
@@ -253,7 +257,8 @@ class _CsvReader:
         widths = np.diff(cells.firsts)
         broken = widths != len(header)
         columns = {name: cells.column(header.index(name), ~broken) for name in wanted}
-        block = Block(str(self.file), self.rows + 1, columns, broken)
+        lines = {int(row): cells.line(row) for row in np.flatnonzero(broken)} if self.columns is None else {}
+        block = Block(str(self.file), self.rows + 1, columns, broken, lines)
         if broken.any():
             rows = np.flatnonzero(broken)
             self.findings.row_fault(
@@ -354,6 +359,15 @@ class _Cells:
 
     def after_first(self) -> _Cells:
         return _Cells(self.data, self.starts, self.ends, self.escaped, self.firsts[1:])
+
+    def line(self, record: int) -> str:
+        """The text of one record, quotes and delimiters included."""
+        first, last = self.firsts[record], self.firsts[record + 1] - 1
+        start, end = int(self.starts[first]), int(self.ends[last])
+        # Cells are told without their quotes; what else could stand around a record is a line's end.
+        start -= start > 0 and self.data[start - 1] not in (_LF, _CR)
+        end += end < len(self.data) and self.data[end] not in (_LF, _CR)
+        return self.data[start:end].tobytes().decode("utf-8", "replace")
 
     def first_record(self) -> list[str]:
         one = np.ones(1, bool)

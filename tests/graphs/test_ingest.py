@@ -230,9 +230,27 @@ def test_rows_at_fault_go_to_quarantine_as_they_are_with_reasons(read, tmp_path)
     table = pq.read_table(tmp_path / "q" / "payment.parquet").to_pylist()
     assert [row["rejected_row"] for row in table] == [2, 3, 4, 5]
     assert table[1]["a"] == "five" and "a: not a number" in table[1]["rejected_for"]
+    assert [row["raw_line"] for row in table] == [None, None, None, "5,2025-03-01,u1"]
     summary = ingested.report.tables[0]
     assert (summary.rows, summary.kept, summary.rejected) == (6, 2, 4)
     assert [path.name for path in (tmp_path / "q").iterdir()] == ["payment.parquet"]
+
+
+def test_rows_with_other_numbers_of_fields_are_kept_whole_in_quarantine(read, tmp_path):
+    odd = ['"1",2025-03-01,u1', '2,2025-03-01,"a,\n""b""",d,"é"', "", '"3"', "4,2025-03-01,u,d,"]
+    read({"t.csv": lines(*odd, "5,2025-03-01,u,d", "6").rstrip()}, quarantine=str(tmp_path / "q"))
+    table = pq.read_table(tmp_path / "q" / "payment.parquet")
+    assert table["raw_line"].to_pylist() == [*filter(None, odd), "6"]
+
+
+def test_columns_that_have_no_text_of_their_own_go_to_quarantine_too(read, tmp_path):
+    columns = {"id": ["1", "2"], "t": ["soon", "2025-03-01"], "u": ["u", "u"], "d": ["d", "d"]}
+    others = {"l": [[1, None], None], "s": [{"a": "é"}, {"a": None}], "b": [b"\xff", b""], "n": [None, None]}
+    twice = pa.table(columns | others).append_column("l", pa.array([1, 2]))
+    pq.write_table(twice, tmp_path / "t.parquet")
+    read({}, events={"payment": {**PAYMENT, "path": "t.parquet"}}, quarantine=str(tmp_path / "q"))
+    (row,) = pq.read_table(tmp_path / "q" / "payment.parquet").to_pylist()
+    assert [row[name] for name in "lsbn"] == ["[1, null]", '{"a": "é"}', "b'\\xff'", None]
 
 
 def test_too_many_rejects_are_an_error_and_nothing_is_written(read, tmp_path):
