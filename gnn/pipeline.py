@@ -36,7 +36,7 @@ from gnn.trainer import Checkpoint, TrainerSpec
 from gnn.workbench import TrainedNetworks, Workbench
 from graphs.behaviour import BehaviourSpec
 from graphs.errors import ConfigError, NotFoundError
-from graphs.ingest import Ingested, ingest
+from graphs.ingest import Ingested, ingest, ingest_into
 from graphs.leaks import refuse_answer_columns
 from graphs.schema import DataSchema
 from graphs.store import fingerprint, save_log
@@ -108,9 +108,8 @@ def train(
     if trainer.device != "cpu" and isinstance(model, HeteroSageSpec):
         raise ConfigError(f"trainer.device: got {trainer.device}, but model=hetero_sage is trained on the CPU")
     folder = _run_folder(Path(output), resume_from)
-    ingested = ingest(DataSchema.from_config(dict(data)))
+    ingested = ingest_into(DataSchema.from_config(dict(data)), folder)
     refuse_answer_columns(ingested.log, allowed=allow_columns)
-    _write_json(folder / "validation.json", ingested.report.to_json())
     facts = _facts(ingested, seed, trainer)
     _write_json(folder / "run.json", facts)
 

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +34,7 @@ from graphs.events import (
     Role,
 )
 from graphs.readers import read_blocks
-from graphs.report import Findings, TableSummary, ValidationReport, shown_time
+from graphs.report import Findings, TableSummary, ValidationReport, failed_json, shown_time
 from graphs.schema import DataSchema, EntityTable, EventTable, feature_names
 from graphs.tables import (
     AMOUNT,
@@ -78,8 +79,8 @@ class _Kept:
 def ingest(schema: DataSchema) -> Ingested:
     """Read and validate the tables of `schema`.
 
-    Raises NotFoundError if files are missing, else DataError with every fault there is. With a quarantine folder,
-    rows at fault are written there with their reasons and left out instead, as long as they are few.
+    Raises NotFoundError if nothing but files is missing, else DataError with every fault there is. With a quarantine
+    folder, rows at fault are written there with their reasons and left out instead, as long as they are few.
     """
     findings = Findings()
     events = [read_event_table(table, schema, findings) for table in schema.events]
@@ -90,13 +91,12 @@ def ingest(schema: DataSchema) -> Ingested:
     entities = [
         _with_labels(columns, table, schema, findings) for columns, table in zip(entities, schema.entities, strict=True)
     ]
-    quarantining = _settle(findings, schema)
+    # Rows of one id that differ are looked for before anything is raised: they are to be told with all other faults.
     kept_events = [_event_rows(columns, table, findings) for columns, table in zip(events, schema.events, strict=True)]
     kept_entities = [
         _entity_rows(columns, table, findings) for columns, table in zip(entities, schema.entities, strict=True)
     ]
-    if findings.file_faults:
-        raise DataError(findings.file_faults)
+    quarantining = _settle(findings, schema)
     made = _assemble([kept.columns for kept in kept_events], [kept.columns for kept in kept_entities], schema)
     files = _write_quarantine([*events, *entities], findings, schema) if quarantining else ()
     report = ValidationReport(
@@ -114,12 +114,34 @@ def ingest(schema: DataSchema) -> Ingested:
     return Ingested(made, report)
 
 
+def ingest_into(schema: DataSchema, folder: Path) -> Ingested:
+    """As `ingest`, and keep what was found in `folder`/validation.json.
+
+    Where the tables cannot be used, that is their faults, and the folder must be there: none is made for a failure.
+    """
+    try:
+        ingested = ingest(schema)
+    except DataError as error:
+        if folder.is_dir():
+            _write_found(folder, failed_json(error.faults))
+        raise
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_found(folder, ingested.report.to_json())
+    return ingested
+
+
+def _write_found(folder: Path, found: Mapping[str, Any]) -> None:
+    aside = folder / ".validation.json.partial"
+    aside.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    aside.replace(folder / "validation.json")
+
+
 def _settle(findings: Findings, schema: DataSchema) -> bool:
     """Raise what cannot be passed over; True if rows are to be rejected."""
-    if findings.missing_files:
-        raise NotFoundError("\n".join(findings.missing_files))
-    faults = (*findings.file_faults, *findings.row_faults)
-    if findings.file_faults or (faults and schema.quarantine is None):
+    faults = (*findings.missing_files, *findings.file_faults, *findings.row_faults)
+    if faults and faults == findings.missing_files:
+        raise NotFoundError("\n".join(map(str, faults)))
+    if findings.missing_files or findings.file_faults or (faults and schema.quarantine is None):
         raise DataError(faults)
     rejects = sum(len(np.unique(np.concatenate([rows for rows, _ in found]))) for found in findings.rejects.values())
     if rejects > schema.max_rejects:

@@ -31,6 +31,7 @@ LONGEST_RECORD = 1 << 26
 
 CSV_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz")
 PARQUET_SUFFIXES = (".parquet", ".pq")
+SPREADSHEET_SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 
 _UNCLOSED, _STRAY = 1, 2
 _LF, _CR = 10, 13
@@ -61,8 +62,11 @@ def find_files(paths: Sequence[Path], findings: Findings) -> list[Path]:
             inside = sorted(file for file in Path(path.anchor or ".").glob(_below_anchor(path)) if file.is_file())
         else:
             inside = []
-        if not inside:
-            findings.missing_file(str(path), resolved=str(path.absolute()))
+        if not inside and path.is_dir():
+            kinds = ", ".join((*CSV_SUFFIXES, *PARQUET_SUFFIXES))
+            findings.missing_file(path, "the folder holds no table", f"Put files into it whose names end in {kinds}.")
+        elif not inside:
+            findings.missing_file(path, "there is no such file", "Check the path.")
         found += [file for file in inside if file not in found]
     return found
 
@@ -92,6 +96,14 @@ def read_blocks(
     """
     if file.name.lower().endswith(PARQUET_SUFFIXES):
         yield from _read_parquet(file, columns, findings)
+    elif file.name.lower().endswith(SPREADSHEET_SUFFIXES):
+        findings.file_fault(
+            "spreadsheet",
+            file,
+            None,
+            "this is a spreadsheet",
+            "Save its sheet as CSV UTF-8, with columns of ids formatted as text, and name that file instead.",
+        )
     else:
         yield from _CsvReader(file, columns, csv, findings).blocks()
 
@@ -257,7 +269,7 @@ class _CsvReader:
         widths = np.diff(cells.firsts)
         broken = widths != len(header)
         columns = {name: cells.column(header.index(name), ~broken) for name in wanted}
-        lines = {int(row): cells.line(row) for row in np.flatnonzero(broken)} if self.columns is None else {}
+        lines = {row: cells.line(row) for row in np.flatnonzero(broken).tolist()} if self.columns is None else {}
         block = Block(str(self.file), self.rows + 1, columns, broken, lines)
         if broken.any():
             rows = np.flatnonzero(broken)

@@ -86,6 +86,11 @@ class ValidationReport:
         }
 
 
+def failed_json(faults: Sequence[Fault]) -> dict[str, Any]:
+    """What stands in the report's place where the tables could not be used, ready for json.dump."""
+    return {"faults": [_plain(fault) for fault in faults]}
+
+
 def _plain(value: TableSummary | Fault) -> dict[str, Any]:
     return {
         key: dict(item) if isinstance(item, Mapping) else list(item) if isinstance(item, tuple) else item
@@ -146,16 +151,13 @@ class Findings:
         self._file_faults: dict[tuple[Any, ...], _Gathered] = {}
         self._row_faults: dict[tuple[Any, ...], _Gathered] = {}
         self._warnings: dict[tuple[Any, ...], _Gathered] = {}
-        self._missing: dict[str, str] = {}
+        self._missing: dict[str, Fault] = {}
         self.rejects: dict[str, list[tuple[np.ndarray, str]]] = {}
         """By file: data rows and the reason for which they cannot be used."""
 
     @property
-    def missing_files(self) -> tuple[str, ...]:
-        return tuple(
-            f"{path}: there is no such file" + ("" if path == resolved else f" (looked for {resolved})")
-            for path, resolved in self._missing.items()
-        )
+    def missing_files(self) -> tuple[Fault, ...]:
+        return tuple(self._missing.values())
 
     @property
     def file_faults(self) -> tuple[Fault, ...]:
@@ -169,8 +171,9 @@ class Findings:
     def warnings(self) -> tuple[Fault, ...]:
         return tuple(entry.finished() for entry in self._warnings.values())
 
-    def missing_file(self, path: str, *, resolved: str) -> None:
-        self._missing[path] = resolved
+    def missing_file(self, path: Path, message: str, remedy: str) -> None:
+        resolved = "" if path.is_absolute() else f" (looked for {path.absolute()})"
+        self._missing[str(path)] = Fault("missing-file", mask(str(path)), None, mask(f"{message}{resolved}"), remedy)
 
     def file_fault(
         self,

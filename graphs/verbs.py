@@ -5,7 +5,6 @@ They tie packages together and write one folder each; what they do is told in th
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 from graphs.datasets.world import WorldSpec
 from graphs.datasets.world import make_world as write_world
 from graphs.events import EventLog
-from graphs.ingest import ingest as read_tables
+from graphs.ingest import ingest_into
 from graphs.schema import DataSchema
 from graphs.store import fingerprint, save_log
 from graphs.temporal_graph import TemporalGraph
@@ -48,9 +47,5 @@ def build_graph(*, data: Mapping[str, Any], output: str) -> Path:
 
 
 def _read(data: Mapping[str, Any], folder: Path) -> EventLog:
-    """The event log of `data`; what was doubtful in the tables is kept in validation.json."""
-    ingested = read_tables(DataSchema.from_config(data))
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(ingested.report.to_json(), indent=2, ensure_ascii=False)
-    (folder / "validation.json").write_text(f"{text}\n", encoding="utf-8")
-    return ingested.log
+    """The event log of `data`; what was doubtful or at fault in the tables is kept in validation.json."""
+    return ingest_into(DataSchema.from_config(data), folder).log

@@ -115,6 +115,14 @@ def test_c18_the_graph_is_not_praised_for_what_the_amount_tells(answered: Path, 
     assert judged["outcome"] != "adds"
 
 
+def test_faults_of_the_tables_are_left_in_the_run_folder(tmp_path: Path) -> None:
+    table = write(tmp_path / "bad.csv", [*payments(3), PROBE.replace("25.00", "five")])
+    run_folder = tmp_path / "run"
+    assert run("train", ["data=payments", f'data.path="{table}"', f'output="{run_folder}"', *QUICK]) == 3
+    (fault,) = json.loads((run_folder / "validation.json").read_text())["faults"]
+    assert (fault["column"], fault["rows"], fault["values"]) == ("amount", [4], ["five"])
+
+
 # ---------------------------------------------------------------- C19 absent types
 
 

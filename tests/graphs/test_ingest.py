@@ -278,6 +278,28 @@ def test_missing_files_are_all_named_before_anything_else(read, tmp_path):
         read({}, events=events)
 
 
+def test_a_missing_file_hides_no_other_fault(read):
+    events = {"payment": {**PAYMENT, "path": ["t.csv", "no.csv"]}}
+    with pytest.raises(DataError) as raised:
+        read({"t.csv": lines("1,soon,u,d")}, events=events)
+    assert set(faults_of(raised)) == {("missing-file", None), ("time", "t")}
+
+
+def test_ids_with_two_contents_are_told_beside_faults_of_other_rows(read):
+    with pytest.raises(DataError) as raised:
+        read({"t.csv": lines("1,2025-03-01,u1,d", "1,2025-03-01,u2,d", "2,soon,u,d", "1,soon,u3,d")})
+    found = faults_of(raised)
+    assert set(found) == {("conflict", "u"), ("time", "t")} and found["conflict", "u"].rows == (2,)
+
+
+def test_what_is_no_table_is_told_with_what_to_do(read, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NotFoundError, match=r"empty: the folder holds no table\. Put files into it .*\.parquet"):
+        read({}, events={"payment": {**PAYMENT, "path": str(tmp_path / "empty")}})
+    with pytest.raises(DataError, match=r"1 fault .*\n.*tx\.xlsx: this is a spreadsheet\. Save its sheet as CSV"):
+        read({"tx.xlsx": "PK"})
+
+
 def test_an_event_without_an_entity_is_kept(read):
     log = read({"t.csv": lines("1,2025-03-01,,", "2,2025-03-02,nan,null")}).log
     assert len(log) == 2 and (log.entities == MISSING).all() and len(log.entity_ids["user"]) == 0

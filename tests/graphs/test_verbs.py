@@ -1,6 +1,9 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from graphs.errors import DataError
 from graphs.store import load_log
 from graphs.temporal_graph import TemporalGraph
 from graphs.verbs import build_graph, ingest
@@ -19,6 +22,20 @@ def test_ingest_keeps_the_log_and_what_was_found(tmp_path):
     assert load_log(folder / "log").entity_ids["user"].to_pylist() == ["007", "7"]
     report = json.loads((folder / "validation.json").read_text())
     assert report["tables"][0]["rows"] == 3 and report["tables"][0]["missing"]["d"] == 1
+
+
+def test_faults_are_kept_in_a_folder_that_is_there_and_none_is_made_for_them(tmp_path):
+    mapping = data(tmp_path)
+    (tmp_path / "tx.csv").write_text(TABLE.replace("2025-03-02T10:00:00Z", "soon"))
+    for folder in (tmp_path / "there", tmp_path / "not_there"):
+        if folder.name == "there":
+            folder.mkdir()
+        with pytest.raises(DataError):
+            ingest(data=mapping, output=str(folder))
+    (fault,) = json.loads((tmp_path / "there" / "validation.json").read_text())["faults"]
+    assert (fault["code"], fault["column"], fault["rows"], fault["values"]) == ("time", "t", [2], ["soon"])
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["validation.json"]
+    assert not (tmp_path / "not_there").exists()
 
 
 def test_build_graph_keeps_a_graph_that_loads(tmp_path):
