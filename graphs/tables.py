@@ -249,8 +249,8 @@ class _TableReader:
 
     def _ids(self, block: Block, column: str) -> pa.StringArray:
         array = block.columns[column]
-        text, bad = as_text(array)
-        text = normalise(text, self.schema.id_normalisation)
+        plain, bad = as_text(array)
+        text = normalise(plain, self.schema.id_normalisation)
         longest = max(map(len, self.schema.null_values))
         # Most ids are longer than any null word; only the short ones are looked up.
         short = np.flatnonzero(pc.fill_null(pc.less_equal(pc.utf8_length(text), longest), True))
@@ -262,7 +262,10 @@ class _TableReader:
             remedy = f"Fill it in, or set {self.key}.id=null to have ids made from the rows' content."
             self.findings.row_fault("no-id", block, column, rows, "an event without an id", remedy)
         self._missing(column, absent & ~block.broken)
-        return pc.fill_null(text, "")
+        altered = pc.fill_null(pc.not_equal(plain, text), False).to_numpy(zero_copy_only=False)
+        text = pc.fill_null(text, "")
+        self._warn_ids(block, column, text, np.arange(len(text)), int(np.count_nonzero(altered & ~absent)))
+        return text
 
     def _bad_ids(self, block: Block, column: str, array: pa.Array, bad: np.ndarray) -> None:
         rows = np.flatnonzero(bad)
@@ -437,26 +440,27 @@ class _TableReader:
         self._missing(column, (keys.codes == MISSING) & ~keys.bad & ~block.broken)
         if ids:
             self._bad_ids(block, column, array, keys.bad)
-            self._warn_ids(block, column, keys)
+            self._warn_ids(block, column, keys.values, keys.codes, keys.changed)
         return keys
 
-    def _warn_ids(self, block: Block, column: str, keys: Keys) -> None:
-        if keys.changed:
+    def _warn_ids(self, block: Block, column: str, values: pa.StringArray, codes: np.ndarray, changed: int) -> None:
+        """What has become of the ids `values[codes]` on their way here."""
+        if changed:
             self.findings.warn(
                 "normalised",
                 block.file,
                 column,
                 f"ids changed by id_normalisation={self.schema.id_normalisation}",
                 "Set data.id_normalisation=none to keep them as they are.",
-                count=keys.changed,
+                count=changed,
             )
-        doubtful = pc.match_substring_regex(keys.values, DOUBTFUL_NUMBER).to_numpy(zero_copy_only=False)
+        doubtful = pc.match_substring_regex(values, DOUBTFUL_NUMBER).to_numpy(zero_copy_only=False)
         if not doubtful.any():
             return
         for code, pattern, message, remedy in DAMAGES:
-            hit = pc.match_substring_regex(keys.values, pattern).to_numpy(zero_copy_only=False)
+            hit = pc.match_substring_regex(values, pattern).to_numpy(zero_copy_only=False)
             if hit.any():
-                rows = np.flatnonzero(np.append(hit, False)[keys.codes])
+                rows = np.flatnonzero(np.append(hit, False)[codes])
                 self._warn(block, code, column, rows, message, block.columns[column], remedy)
 
     def _missing(self, column: str, rows: np.ndarray) -> None:

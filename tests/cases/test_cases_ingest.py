@@ -106,6 +106,14 @@ def test_c03_mangled_ids_are_told_certain_and_possible_apart(tmp_path, run):
     assert possible.rows == (3,) and possible.values == ("12E4",)
 
 
+def test_c03_mangled_ids_of_events_are_told_as_those_of_entities_are(tmp_path, run):
+    events = ("4.11111E+15", "12E4", " 7.0", "plain")
+    rows = [f"{event},u1,d1,c1,m1,14,2025-03-0{n}T10:00:00Z,0,{KNOWN}" for n, event in enumerate(events, 1)]
+    write(tmp_path / "tx.csv", *rows)
+    found = {code: fault.rows for (code, column), fault in warnings(run("tx.csv")).items() if column == "txn_id"}
+    assert found == {"shortened": (1,), "maybe-shortened": (2,), "through-float": (3,), "normalised": ()}
+
+
 # ---- C05 duplicates dropped too little or too much
 
 T04 = f"t04,u3,d3,c3,m2,80.00,2025-03-03T10:00:00Z,1,{KNOWN}"
