@@ -88,6 +88,15 @@ def test_entities_of_which_nothing_was_known_by_then_have_no_row(
     assert then.summary["user"] == {"rows": 2, "as_of": "1970-01-04T00:00:00Z", "not_known_yet": 2}
 
 
+def test_entities_scored_as_of_an_instant_know_nothing_of_what_comes_later(ingested: Ingested, bundle: Bundle) -> None:
+    def users(log: EventLog) -> list[dict[str, object]]:
+        scored = score_tables(bundle, ingested_of(log), None, entity_types=["user"], as_of="1970-01-04T12:00:00")
+        return sorted(scored.tables["user"].to_pylist(), key=lambda row: row["user"])
+
+    then = users(known_at(ingested.log, 3 * DAY + DAY // 2))
+    assert len(then) > 2 and users(ingested.log) == then
+
+
 def test_a_span_that_ends_before_it_starts_is_refused(ingested: Ingested, bundle: Bundle) -> None:
     with pytest.raises(ConfigError, match="start: 2025-02-01 does not lie before stop=2025-01-01"):
         score_tables(bundle, ingested, None, start="2025-02-01", stop="2025-01-01")
