@@ -6,16 +6,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gnn.bundle import Bundle
+from gnn.nodes import NodeQuestions, graph_columns, node_columns
 from gnn.scoring import score_tables
+from graphs.behaviour import ASKED_FOR, FAMILIES, BehaviourSpec
 from graphs.errors import ConfigError
-from graphs.events import EventLog
+from graphs.events import ALWAYS, EventLog
 from graphs.history import known_at
 from graphs.ingest import Ingested
 from graphs.report import ValidationReport
 from graphs.store import save_log
+from graphs.temporal_graph import TemporalGraph
 
 DAY = 86_400_000_000
 
@@ -75,6 +79,17 @@ def test_columns_that_the_model_reads_and_the_tables_lack_are_named(ingested: In
     bare = replace(ingested.log, categorical={}, numeric={}, attributes={})
     with pytest.raises(ConfigError, match=r"size, sender\.limit, receiver\.limit, .*channel, .*limit, tier\. Map them"):
         score_tables(bundle, replace(ingested, log=bare), None)
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, *ASKED_FOR])
+def test_no_rows_have_the_columns_that_rows_have(ingested: Ingested, family: str) -> None:
+    spec = BehaviourSpec(families=(family,))
+    some, none = (TemporalGraph.build(log) for log in (ingested.log, known_at(ingested.log, ALWAYS)))
+    nobody = np.zeros(0, np.int32)
+    questions = NodeQuestions("user", nobody, nobody.astype(np.int64))
+    for columns in (lambda graph: graph_columns(graph, spec)[0], lambda graph: node_columns(graph, questions, spec)):
+        assert columns(none).names == columns(some).names
+        assert columns(none).categorical.keys() == columns(some).categorical.keys()
 
 
 def test_entities_of_which_nothing_was_known_by_then_have_no_row(
