@@ -122,7 +122,7 @@ class RealTables:
         return replace(self, tables={**self.tables, **tables})
 
     def write(self, folder: Path) -> dict[str, Any]:
-        """Put the tables into `folder`; returns the data mapping that reads them there (a composed one has whole paths)."""
+        """Put the tables into `folder`; returns the data mapping that reads them there."""
         folder.mkdir(parents=True, exist_ok=True)
         for file, table in self.tables.items():
             if file.endswith(".csv"):

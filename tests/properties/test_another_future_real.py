@@ -162,14 +162,15 @@ def test_the_users_that_a_model_learns_from_have_the_labels_that_were_known(
 ) -> None:
     real, log, _, _ = as_it_was("p2p")
     task = NodeTask("user", answer="entity", new_after_days=7.0, first_seen_in="transfer")
-    asked = with_other_verdicts(real, np.random.default_rng(7)).read(tmp_path).log
+    otherwise = with_other_verdicts(real, np.random.default_rng(7)).read(tmp_path).log
 
     start = int(log.event_time[0])
-    one, two = (task.examples(each, start, real.now, known_by=real.now, learn=True) for each in (log, asked))
+    one, two = (task.examples(each, start, real.now, known_by=real.now, learn=True) for each in (log, otherwise))
 
     assert one.label.sum() > 5
     keys = [
-        each.entity_ids["user"].take(found.questions.entity).to_pylist() for each, found in ((log, one), (asked, two))
+        each.entity_ids["user"].take(found.questions.entity).to_pylist()
+        for each, found in ((log, one), (otherwise, two))
     ]
     assert keys[0] == keys[1] and (one.label == two.label).all()
-    assert not np.array_equal(log.entity_labels["user"].label, asked.entity_labels["user"].label)
+    assert not np.array_equal(log.entity_labels["user"].label, otherwise.entity_labels["user"].label)
