@@ -1,4 +1,4 @@
-"""Promises 1, 2 and 6 on the whole network: nothing at or after an event changes its logit, to the bit."""
+"""Promises 1 and 2 on the whole network: nothing at or after an event changes its logit, to the bit."""
 
 from __future__ import annotations
 
