@@ -10,8 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from gnn.node_task import NodeTask
+from gnn.splits import TimeSplit
+from gnn.temporal_sage import SageSpec
+from gnn.trainer import TrainerSpec
+from gnn.workbench import Workbench
+from graphs.behaviour import BehaviourSpec
+from graphs.events import EventLog
 from graphs.history import known_at
 from graphs.store import fingerprint
 
@@ -174,3 +181,22 @@ def test_the_users_that_a_model_learns_from_have_the_labels_that_were_known(
     ]
     assert keys[0] == keys[1] and (one.label == two.label).all()
     assert not np.array_equal(log.entity_labels["user"].label, otherwise.entity_labels["user"].label)
+
+
+def test_what_a_model_learns_does_not_hang_on_labels_that_come_after_it_was_made(
+    as_it_was: Callable[[str], tuple[Any, ...]], tmp_path: Path
+) -> None:
+    real, log, _, _ = as_it_was("fdh")
+    otherwise = with_other_verdicts(real, np.random.default_rng(7)).read(tmp_path).log
+    one, two = (learned(each) for each in (log, otherwise))
+    assert one.keys() == two.keys()
+    assert all(torch.equal(value, two[name]) for name, value in one.items())
+
+
+def learned(log: EventLog) -> dict[str, torch.Tensor]:
+    """The weights of a small network that was made at the slice's instant and chose its epoch on what was known."""
+    split = TimeSplit(test_from="2018-05-13", valid_share=0.3, maturity_days=0.0).apply(log)
+    bench = Workbench.lay_out(log, split, BehaviourSpec(windows_hours=(24,), label_windows_hours=(24,)))
+    trainer = TrainerSpec(epochs=1, block=2048)
+    (network,) = bench.train_networks(SageSpec(width=8, message_width=4, k=3), trainer, seed=1).members
+    return network.state_dict()
