@@ -36,7 +36,7 @@ from graphs.folders import whole_folder
 
 log = logging.getLogger(__name__)
 
-FORMAT = 4
+FORMAT = 5
 EVENTS = "events"
 """Name of the event task among spaces and calibrators; node tasks go by their entity type."""
 
@@ -152,6 +152,12 @@ class Bundle:
     def _restore(cls, folder: Path, described: Mapping[str, Any]) -> Bundle:
         if described["format"] != FORMAT:
             raise BundleError(f"{folder} has format {described['format']}; this version reads format {FORMAT}")
+        made_of = _version(folder, described)
+        if made_of != described["version"]:
+            raise BundleError(
+                f"{folder} is not what was written: its files make version {made_of}, bundle.yaml says "
+                f"{described['version']}. Copy it again whole, or train again"
+            )
         arrays = load_file(folder / "spaces.safetensors")
         words = pq.read_table(folder / "vocabularies.parquet").to_pylist()
         spaces = {}
@@ -209,6 +215,8 @@ def _version(folder: Path, described: Mapping[str, Any]) -> str:
     digest = hashlib.sha256()
     for name in ("weights.safetensors", "spaces.safetensors"):
         digest.update((folder / name).read_bytes())
-    kept = {key: value for key, value in described.items() if key not in ("data", "facts")}
+    words = pq.read_table(folder / "vocabularies.parquet").to_pylist()
+    kept = {key: value for key, value in described.items() if key not in ("data", "facts", "version")}
+    kept["vocabularies"] = words
     digest.update(yaml.safe_dump(kept, sort_keys=True).encode())
     return digest.hexdigest()[:12]

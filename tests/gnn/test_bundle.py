@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -89,9 +91,22 @@ def test_a_card_that_cannot_be_read_is_refused(tmp_path: Path, text: str) -> Non
         Bundle.load(tmp_path)
 
 
-def test_weights_that_do_not_fit_or_are_cut_short_are_refused(bundle: Bundle, tmp_path: Path) -> None:
-    bundle.save(tmp_path / "bundle")
-    weights = tmp_path / "bundle" / "weights.safetensors"
+def cut_short(folder: Path) -> None:
+    weights = folder / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
-    with pytest.raises(BundleError, match="cannot be read as a bundle"):
+
+
+def with_other_words(folder: Path) -> None:
+    table = pq.read_table(folder / "vocabularies.parquet")
+    other = pa.array([f"not {word}" for word in table["word"].to_pylist()], pa.string())
+    pq.write_table(table.drop(["word"]).append_column("word", other), folder / "vocabularies.parquet")
+
+
+@pytest.mark.parametrize("spoil", [cut_short, with_other_words])
+def test_files_that_are_not_those_of_the_version_are_refused(
+    bundle: Bundle, tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    bundle.save(tmp_path / "bundle")
+    spoil(tmp_path / "bundle")
+    with pytest.raises(BundleError, match="is not what was written: its files make version"):
         Bundle.load(tmp_path / "bundle")
