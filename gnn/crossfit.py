@@ -166,8 +166,9 @@ def _before(bench: Workbench, task: str, behaviour: BehaviourSpec, known: np.nda
 def _tabular(bench: Workbench, task: str, phase: Phase, rows: np.ndarray) -> TreeRows:
     """The trees' columns of `rows` (they stand as the fitted ones) as the phase sees them."""
     if task != EVENTS:
-        whole = bench.tree_rows(task, bench.judged, aggregates=True)
-        return replace(whole, fit_x=whole.fit_x[rows], fit_y=whole.fit_y[rows])
+        whole, known = bench.tree_rows(task, bench.judged, aggregates=True), rows_of(bench, task)[0]
+        at = np.searchsorted(known, rows)
+        return replace(whole, fit_x=whole.fit_x[at], fit_y=whole.fit_y[at])
     mask = np.zeros(len(bench.log), bool)
     mask[rows] = True
     # Categories are numbered by what is known at the test part's cut, as in all other rows.

@@ -278,7 +278,8 @@ class Workbench:
             numeric = {name: node.columns.numeric[:, node.columns.names.index(name)] for name in kept}
             codes = {name: column.codes for name, column in node.columns.categorical.items()}
             matrix = feature_matrix(numeric, codes, fit_rows=node.fitted)
-            fitted, judged, label = node.fitted, node.judged, node.label
+            # Trees do better on each entity once, at the age that is judged (docs/decisions/0004).
+            fitted, judged, label = node.fitted & ~node.beside, node.judged, node.label
         values = matrix.values
         return TreeRows(values[fitted], label[fitted], values[judged], label[judged], matrix.categorical, matrix.names)
 

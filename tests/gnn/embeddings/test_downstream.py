@@ -241,6 +241,8 @@ def test_no_network_has_learnt_the_answer_of_a_user_at_another_age(log: EventLog
     node, known = bench.judged.nodes["user"], rows_of(bench, "user")[0]
     said = spoken_of_users(bench, bench)
     assert node.beside.sum() > 0 and len(said.fold) == len(known) - said.first
+    assert (said.tabular.fit_y == node.label[known[said.first :]]).all()
+    assert (Stacked.of(bench, "user", said).full.fit_y == node.label[known]).all()
     # Answers of the users that are spoken of last, at every age: what was said of anybody hangs on none of them.
     last = node.fitted & np.isin(node.questions.entity, node.questions.entity[known[said.first :][said.fold == 1]])
     flipped = replace(node, label=np.where(last, 1 - node.label, node.label).astype(np.float32))
