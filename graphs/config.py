@@ -191,14 +191,26 @@ def _absolute_tables(data: Mapping[str, Any]) -> dict[str, Any]:
 def _check_jobs(verb: str, options: Any, folders: Sequence[Path], program: str) -> None:
     problems: dict[str, None] = {}
     for overrides in _jobs(options.overrides) if options.multirun else [options.overrides]:
-        try:
-            config = compose(options.config_name or verb, overrides, folders=folders, program=program)
-            if not options.cfg:
-                check_config(config)
-        except ConfigError as error:
-            problems.update(dict.fromkeys(str(error).splitlines()))
+        left: list[str] | None = list(overrides)
+        while left is not None:
+            try:
+                config = compose(options.config_name or verb, left, folders=folders, program=program)
+                if not options.cfg:
+                    check_config(config)
+                break
+            except ConfigError as error:
+                problems.update(dict.fromkeys(str(error).splitlines()))
+                left = _without(left, str(error))
     if problems:
         raise ConfigError("\n".join(problems))
+
+
+def _without(overrides: Sequence[str], told: str) -> list[str] | None:
+    """The overrides without those whose keys were told not to exist, which hide the faults of the others' values; None
+    where that is not all that was told, or none of it can be left out."""
+    unknown = {line.partition(": no such key")[0] for line in told.splitlines()}
+    left = [text for text in overrides if text.partition("=")[0] not in unknown]
+    return left if len(overrides) - len(left) == len(unknown) else None
 
 
 def _jobs(overrides: Sequence[str]) -> Iterator[list[str]]:

@@ -211,3 +211,10 @@ data:
     assert data["events"]["pay"]["roles"] == {"from": "sender", "path": "x"}
     rooted = compose("tables", ["+data.root=/tables"], folders=[cli.configs])["data"]
     assert rooted["path"][0] == "/a.csv" and rooted["events"]["pay"]["path"] == "/tables/b.csv"
+
+
+def test_a_key_that_is_none_does_not_hide_the_faults_of_others(cli):
+    code, told = cli("model.widht=3", "model.lr=fast", "sead=1")
+    assert code == 2
+    assert "model.widht: no such key; did you mean width" in told and "sead: no such key; did you mean seed" in told
+    assert "model.lr: expected float, got 'fast'" in told
