@@ -315,6 +315,8 @@ class _Run:
         with safe_open(path, "pt") as file:
             facts = json.loads(file.metadata()["run"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if "told" not in facts:
+            raise ConfigError(f"resume_from: {path.name} is of an older version; start anew without resume_from")
         same_data = facts["data"] == checkpoint.data
         told = json.loads(json.dumps(dict(checkpoint.told)))
         _check_told(path, facts["told"], told, "" if same_data else WARM)

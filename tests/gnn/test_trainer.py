@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from gnn.blocks import KeptBlocks, NetworkInputs
 from gnn.bundle import EVENTS, build_network
@@ -87,6 +88,14 @@ def test_a_training_that_was_told_otherwise_is_not_gone_on_with(setting: Callabl
         setting().fit(checkpoint=other)
     with pytest.raises(ConfigError, match=r"model\.bins was null, is 4"):
         setting().fit(checkpoint=replace(kept, data="other tables", told={**kept.told, "model.bins": 4}))
+
+
+def test_a_checkpoint_that_does_not_say_what_it_is_of_is_refused(
+    setting: Callable[[], Setting], tmp_path: Path
+) -> None:
+    save_file({}, tmp_path / "run.safetensors", {"run": "{}"})
+    with pytest.raises(ConfigError, match="of an older version"):
+        setting().fit(checkpoint=Checkpoint(tmp_path / "run.safetensors"))
 
 
 def test_on_other_data_a_new_training_begins_at_the_old_weights(setting: Callable[[], Setting], tmp_path: Path) -> None:
