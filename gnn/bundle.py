@@ -112,7 +112,7 @@ class Bundle:
         )
         pq.write_table(table, folder / "vocabularies.parquet")
         described = self._describe()
-        version = _version(folder, described)
+        version = _version(folder, described, table.to_pylist())
         text = yaml.safe_dump({**described, "version": version}, sort_keys=False, allow_unicode=True)
         (folder / "bundle.yaml").write_text(text, encoding="utf-8")
         return version
@@ -152,14 +152,14 @@ class Bundle:
     def _restore(cls, folder: Path, described: Mapping[str, Any]) -> Bundle:
         if described["format"] != FORMAT:
             raise BundleError(f"{folder} has format {described['format']}; this version reads format {FORMAT}")
-        made_of = _version(folder, described)
+        words = pq.read_table(folder / "vocabularies.parquet").to_pylist()
+        made_of = _version(folder, described, words)
         if made_of != described["version"]:
             raise BundleError(
                 f"{folder} is not what was written: its files make version {made_of}, bundle.yaml says "
                 f"{described['version']}. Copy it again whole, or train again"
             )
         arrays = load_file(folder / "spaces.safetensors")
-        words = pq.read_table(folder / "vocabularies.parquet").to_pylist()
         spaces = {}
         for task, columns in described["columns"].items():
             vocabularies: dict[str, list[str]] = {name: [] for name in columns["text"]}
@@ -210,12 +210,11 @@ def build_network(
     )
 
 
-def _version(folder: Path, described: Mapping[str, Any]) -> str:
+def _version(folder: Path, described: Mapping[str, Any], words: list[dict[str, Any]]) -> str:
     """A short hash of weights, encodings and description (paths and times of the run left out)."""
     digest = hashlib.sha256()
     for name in ("weights.safetensors", "spaces.safetensors"):
         digest.update((folder / name).read_bytes())
-    words = pq.read_table(folder / "vocabularies.parquet").to_pylist()
     kept = {key: value for key, value in described.items() if key not in ("data", "facts", "version")}
     kept["vocabularies"] = words
     digest.update(yaml.safe_dump(kept, sort_keys=True).encode())

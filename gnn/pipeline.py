@@ -126,9 +126,8 @@ def train(
         for name, outcome in outcomes.items():
             board.judgement(name, outcome.judged, outcome.scored)
         if isinstance(model, SageSpec):
-            for name, outcome in outcomes.items():
-                vectors = bench.test_embeddings(model, networks, name, seed=seed)
-                board.embeddings(name, vectors, np.where(outcome.scored.label == 1, "fraud", "clean").tolist())
+            for name, vectors in bench.test_embeddings(model, networks, seed=seed).items():
+                board.embeddings(name, vectors, np.where(outcomes[name].scored.label == 1, "fraud", "clean").tolist())
     version = "reference, no bundle"
     if isinstance(model, SageSpec):
         version = Bundle(

@@ -91,11 +91,13 @@ def score_tables(
     if entity_types and not (as_of or len(time)):
         raise ConfigError("as_of: there is no event after which to score entities; name the instant, as_of=…")
     moment = instant(as_of) if as_of else int(time.max(initial=0)) + 1
+    known_ids = known_at(graph.log, moment).entity_ids if entity_types else {}
     for entity_type in entity_types:
         if entity_type not in bundle.node_types:
-            known = ", ".join(bundle.node_types) or "none"
-            raise ConfigError(f"entities: the model has no head for '{entity_type}'; it can score: {known}")
-        tables[entity_type] = _entity_table(bundle, graph, inputs, caches, entity_type, moment)
+            heads = ", ".join(bundle.node_types) or "none"
+            raise ConfigError(f"entities: the model has no head for '{entity_type}'; it can score: {heads}")
+        known = np.flatnonzero(pc.is_in(graph.log.entity_ids[entity_type], known_ids[entity_type]))
+        tables[entity_type] = _entity_table(bundle, graph, inputs, caches, entity_type, known.astype(np.int32), moment)
         scored = len(tables[entity_type])
         summary[entity_type] = {
             "rows": scored,
@@ -204,12 +206,10 @@ def _entity_table(
     inputs: NetworkInputs,
     caches: Sequence[Any],
     entity_type: str,
+    entities: np.ndarray,
     moment: int,
 ) -> pa.Table:
-    """The entities of the type that were known at `moment`, as of then."""
-    ids = graph.log.entity_ids[entity_type]
-    known = pc.is_in(ids, known_at(graph.log, moment).entity_ids[entity_type]).to_numpy(zero_copy_only=False)
-    entities = np.flatnonzero(known).astype(np.int32)
+    """`entities` (rows,) int32 of the type, as of `moment`."""
     questions = NodeQuestions(entity_type, entities, np.full(len(entities), moment, np.int64))
     columns = node_columns(graph, questions, bundle.behaviour)
     ready = NodeInputs.of(inputs, bundle.spaces[entity_type], questions, columns, k=bundle.model.node_k)
@@ -224,7 +224,7 @@ def _entity_table(
         )
     return pa.table(
         {
-            entity_type: ids.take(pa.array(entities)),
+            entity_type: graph.log.entity_ids[entity_type].take(pa.array(entities)),
             "event_timestamp": pa.array(questions.as_of, pa.timestamp("us", tz="UTC")),
             "score": pa.array(bundle.calibrators[entity_type](logits), pa.float64()),
             "logit": pa.array(logits, pa.float32()),

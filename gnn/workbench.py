@@ -232,17 +232,20 @@ class Workbench:
             nodes.append(NodeTarget(asked, torch.from_numpy(node.label), node.fitted, node.judged))
         return Ready(inputs, events, tuple(nodes))
 
-    def test_embeddings(self, model: SageSpec, networks: TrainedNetworks, task: str, *, seed: int) -> np.ndarray:
-        """Embeddings of a task's test rows by the first member: h^(L) of events (rows, width), of entities (rows,
+    def test_embeddings(self, model: SageSpec, networks: TrainedNetworks, *, seed: int) -> dict[str, np.ndarray]:
+        """Embeddings of every task's test rows by the first member: h^(L) of events (rows, width), of entities (rows,
         node_width)."""
         ready, network = self.ready(model, self.judged, networks.spaces, seed), networks.members[0]
-        if task == EVENTS:
-            rows = np.flatnonzero(self.split.test)
-            cache = embed_all(network, ready.inputs, stop=int(rows[-1]) + 1)
-            return cache.levels[-1][torch.from_numpy(rows)].numpy()
-        node, cache = ready.node(task), embed_all(network, ready.inputs)
+        cache = ready.embedded(network)
+        found = {}
+        if ready.events is not None:
+            found[EVENTS] = cache.levels[-1][torch.from_numpy(np.flatnonzero(ready.events.valid))].numpy()
         with torch.no_grad():
-            return node.inputs.embed(network, cache, np.flatnonzero(node.valid), start=len(ready.inputs)).numpy()
+            for node in ready.nodes:
+                rows = np.flatnonzero(node.valid)
+                vectors = node.inputs.embed(network, cache, rows, start=len(ready.inputs))
+                found[node.inputs.questions.entity_type] = vectors.numpy()
+        return found
 
     # ------------------------------------------------------------ trees
 
@@ -304,12 +307,16 @@ class Ready:
     events: EventTarget | None
     nodes: tuple[NodeTarget, ...]
 
-    def logits(self, network: TemporalSage) -> dict[str, np.ndarray]:
-        """Logits of the judged rows of every task; everything up to the last of them is embedded on the way."""
+    def embedded(self, network: TemporalSage) -> Cache:
+        """Embeddings of everything up to the last of the judged rows."""
         rows = np.flatnonzero(self.events.valid) if self.events is not None else np.zeros(0, np.int64)
-        stop = len(self.inputs) if self.nodes or not len(rows) else int(rows[-1]) + 1
-        cache = embed_all(network, self.inputs, stop=stop)
-        said = {} if self.events is None else {EVENTS: self.logits_of(network, cache, EVENTS, rows)}
+        return embed_all(network, self.inputs, stop=None if self.nodes or not len(rows) else int(rows[-1]) + 1)
+
+    def logits(self, network: TemporalSage) -> dict[str, np.ndarray]:
+        """Logits of the judged rows of every task."""
+        cache, said = self.embedded(network), {}
+        if self.events is not None:
+            said[EVENTS] = self.logits_of(network, cache, EVENTS, np.flatnonzero(self.events.valid))
         for node in self.nodes:
             task = node.inputs.questions.entity_type
             said[task] = self.logits_of(network, cache, task, np.flatnonzero(node.valid))
@@ -321,11 +328,8 @@ class Ready:
             if task == EVENTS:
                 at = torch.from_numpy(rows)
                 return network.event_logits(cache.levels[0][at], cache.levels[-1][at]).numpy()
-            return self.node(task).inputs.logits(network, cache, rows, start=len(self.inputs)).numpy()
-
-    def node(self, task: str) -> NodeTarget:
-        """The questions about one entity type."""
-        return next(node for node in self.nodes if node.inputs.questions.entity_type == task)
+            node = next(node for node in self.nodes if node.inputs.questions.entity_type == task)
+            return node.inputs.logits(network, cache, rows, start=len(self.inputs)).numpy()
 
 
 def phase_of(events: EventLog, hidden: np.ndarray, behaviour: BehaviourSpec) -> Phase:
