@@ -36,6 +36,7 @@ from gnn.trainer import Checkpoint, TrainerSpec
 from gnn.workbench import TrainedNetworks, Workbench
 from graphs.behaviour import BehaviourSpec
 from graphs.errors import ConfigError, NotFoundError
+from graphs.folders import write_json
 from graphs.ingest import Ingested, ingest, ingest_into
 from graphs.leaks import refuse_answer_columns
 from graphs.schema import DataSchema
@@ -111,7 +112,7 @@ def train(
     ingested = ingest_into(DataSchema.from_config(dict(data)), folder)
     refuse_answer_columns(ingested.log, allowed=allow_columns)
     facts = _facts(ingested, seed, trainer)
-    _write_json(folder / "run.json", facts)
+    write_json(folder / "run.json", facts)
 
     events = ingested.log
     bench = Workbench.lay_out(events, split.apply(events), features, tasks=task.nodes, ask_events=task.events)
@@ -158,7 +159,7 @@ def evaluate_run(*, run: str, evaluation: EvaluationSpec, output: str) -> Path:
         scored, compared = _read_scores(source / f"test_scores{_suffix(task)}.parquet")
         judged[task] = evaluate(scored, compared, evaluation, model=before["model"])
     folder.mkdir(parents=True, exist_ok=True)
-    _write_json(folder / "metrics.json", {"evaluation": {task: again.to_json() for task, again in judged.items()}})
+    write_json(folder / "metrics.json", {"evaluation": {task: again.to_json() for task, again in judged.items()}})
     for task, again in judged.items():
         title = f"{_title(task)}: {source.name}, judged again"
         write_report(again, folder / f"report{_suffix(task)}.html", title=title)
@@ -197,7 +198,7 @@ def score(
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.tables.items():
         _write_table(folder / f"{name}.parquet", table)
-    _write_json(folder / "summary.json", tables.summary)
+    write_json(folder / "summary.json", tables.summary)
     log.info("scored: %s", ", ".join(f"{len(table):,} {name}" for name, table in tables.tables.items()))
     return folder
 
@@ -356,7 +357,7 @@ def _write_outcomes(
         "history": history,
         "evaluation": {name: outcome.judged.to_json() for name, outcome in outcomes.items()},
     }
-    _write_json(folder / "metrics.json", metrics)
+    write_json(folder / "metrics.json", metrics)
     for name, outcome in outcomes.items():
         _write_scores(folder / f"test_scores{_suffix(name)}.parquet", outcome)
         write_report(
@@ -431,12 +432,6 @@ def _read_scores(path: Path) -> tuple[ScoredRows, dict[str, np.ndarray | Undefin
         n.removeprefix("compared."): column(n) for n in table.column_names if n.startswith("compared.")
     }
     return scored, compared
-
-
-def _write_json(path: Path, value: Any) -> None:
-    aside = path.with_suffix(".partial")
-    aside.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    aside.replace(path)
 
 
 def _write_table(path: Path, table: pa.Table) -> None:

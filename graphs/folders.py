@@ -1,12 +1,14 @@
-"""Folders that are whole or not there: written under another name and moved when done."""
+"""Folders and files that are whole or not there: written under another name and moved when done."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from graphs.errors import ConfigError
 
@@ -32,3 +34,10 @@ def whole_folder(folder: Path, mark: str, what: str) -> Iterator[Path]:
     finally:
         shutil.rmtree(made, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON to `path`, under another name first, so that no half of it is ever seen."""
+    aside = path.with_suffix(".partial")
+    aside.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    aside.replace(path)

@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +32,7 @@ from graphs.events import (
     EventLog,
     Role,
 )
+from graphs.folders import write_json
 from graphs.readers import read_blocks
 from graphs.report import Findings, TableSummary, ValidationReport, failed_json, shown_time
 from graphs.schema import DataSchema, EntityTable, EventTable, feature_names
@@ -123,17 +123,11 @@ def ingest_into(schema: DataSchema, folder: Path) -> Ingested:
         ingested = ingest(schema)
     except DataError as error:
         if folder.is_dir():
-            _write_found(folder, failed_json(error.faults))
+            write_json(folder / "validation.json", failed_json(error.faults))
         raise
     folder.mkdir(parents=True, exist_ok=True)
-    _write_found(folder, ingested.report.to_json())
+    write_json(folder / "validation.json", ingested.report.to_json())
     return ingested
-
-
-def _write_found(folder: Path, found: Mapping[str, Any]) -> None:
-    aside = folder / ".validation.json.partial"
-    aside.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    aside.replace(folder / "validation.json")
 
 
 def _settle(findings: Findings, schema: DataSchema) -> bool:
