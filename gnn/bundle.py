@@ -20,13 +20,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from gnn.calibration import Calibrator
-from gnn.encoders import FeatureSpace
+from gnn.encoders import FeatureSpace, arrays_of, spaces_of
 from gnn.messages import edge_names
 from gnn.temporal_sage import SageSpec, TemporalSage
 from graphs.behaviour import BehaviourSpec
@@ -90,14 +89,7 @@ class Bundle:
         """Put the files into `folder`; returns the version they have."""
         weights = {f"{i}.{name}": t for i, member in enumerate(self.members) for name, t in member.state_dict().items()}
         save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / "weights.safetensors")
-        save_file(
-            {
-                f"{task}.{part}": torch.from_numpy(getattr(space, part)).contiguous()
-                for task, space in self.spaces.items()
-                for part in ("centre", "spread", "edges")
-            },
-            folder / "spaces.safetensors",
-        )
+        save_file(arrays_of(self.spaces), folder / "spaces.safetensors")
         words = [
             (task, column, word)
             for task, space in self.spaces.items()
@@ -160,15 +152,13 @@ class Bundle:
                 f"{described['version']}. Copy it again whole, or train again"
             )
         arrays = load_file(folder / "spaces.safetensors")
-        spaces = {}
-        for task, columns in described["columns"].items():
-            vocabularies: dict[str, list[str]] = {name: [] for name in columns["text"]}
-            for row in words:
-                if row["task"] == task:
-                    vocabularies[row["column"]].append(row["word"])
-            centre, spread, edges = (arrays[f"{task}.{part}"].numpy() for part in ("centre", "spread", "edges"))
-            known = {name: tuple(words_of) for name, words_of in vocabularies.items()}
-            spaces[task] = FeatureSpace(tuple(columns["numeric"]), centre, spread, edges, known)
+        columns = {
+            task: {"numeric": of["numeric"], "text": {name: [] for name in of["text"]}}
+            for task, of in described["columns"].items()
+        }
+        for row in words:
+            columns[row["task"]]["text"][row["column"]].append(row["word"])
+        spaces = spaces_of(arrays, columns)
         bundle = cls(
             SageSpec(**_hashable(described["model"])),
             BehaviourSpec(**_hashable(described["behaviour"])),

@@ -178,10 +178,10 @@ def _tabular(bench: Workbench, task: str, phase: Phase, rows: np.ndarray) -> Tre
 def _trained(
     bench: Workbench, phase: Phase, model: SageSpec, trainer: TrainerSpec, *, seed: int, epochs: int
 ) -> Networks:
-    members = []
+    members, spaces = [], bench.encodings(model, phase)
     for member in range(trainer.members):
         of_member = seed + 1_000 * member
-        network, spaces = bench.network(model, phase, of_member)
+        network = bench.network(model, spaces, of_member)
         ready = bench.ready(model, phase, spaces, of_member)
         events = ready.events if phase.fitted.any() else None
         fit(network, ready.inputs, trainer, seed=of_member, events=events, nodes=ready.nodes, epochs=epochs)

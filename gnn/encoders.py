@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -186,6 +187,34 @@ class FeatureSpace:
         """How many rows of each text column carry a value that training never saw."""
         codes = self.codes(columns)
         return {name: int((codes[:, j] == UNSEEN).sum()) for j, name in enumerate(self.vocabularies)}
+
+
+def arrays_of(spaces: Mapping[str, FeatureSpace]) -> dict[str, Tensor]:
+    """The numbers of several encodings, as `task.part`; with `columns_of` they are all there is to keep."""
+    parts = ("centre", "spread", "edges")
+    return {
+        f"{task}.{part}": torch.from_numpy(getattr(space, part)).contiguous()
+        for task, space in spaces.items()
+        for part in parts
+    }
+
+
+def columns_of(spaces: Mapping[str, FeatureSpace]) -> dict[str, Any]:
+    """The words of several encodings: by task its `numeric` names, and its `text` columns with their vocabularies."""
+    return {
+        task: {"numeric": list(space.names), "text": {name: list(words) for name, words in space.vocabularies.items()}}
+        for task, space in spaces.items()
+    }
+
+
+def spaces_of(arrays: Mapping[str, Tensor], columns: Mapping[str, Any]) -> dict[str, FeatureSpace]:
+    """The encodings that `arrays_of` and `columns_of` took apart."""
+    spaces = {}
+    for task, of in columns.items():
+        centre, spread, edges = (arrays[f"{task}.{part}"].numpy() for part in ("centre", "spread", "edges"))
+        vocabularies = {name: tuple(words) for name, words in of["text"].items()}
+        spaces[task] = FeatureSpace(tuple(of["numeric"]), centre, spread, edges, vocabularies)
+    return spaces
 
 
 class EventEncoder(nn.Module):

@@ -23,6 +23,7 @@ import yaml
 from gnn.board import Board
 from gnn.bundle import EVENTS, Bundle
 from gnn.calibration import Calibrator, fit_calibrator
+from gnn.checkpoint import Checkpoint
 from gnn.evaluation import Evaluation, EvaluationSpec, ScoredRows, evaluate, short
 from gnn.floors import class_rate_floor
 from gnn.hetero_sage import HeteroSageSpec
@@ -32,7 +33,7 @@ from gnn.report import write_report
 from gnn.scoring import new_entities, score_tables
 from gnn.splits import RandomSplit, TimeSplit
 from gnn.temporal_sage import SageSpec
-from gnn.trainer import Checkpoint, TrainerSpec
+from gnn.trainer import TrainerSpec
 from gnn.workbench import TrainedNetworks, Workbench
 from graphs.behaviour import BehaviourSpec
 from graphs.errors import ConfigError, NotFoundError

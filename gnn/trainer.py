@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
 from gnn.blocks import Cache, KeptBlocks, NetworkInputs, forward_block
+from gnn.checkpoint import Checkpoint
 from gnn.nodes import NodeInputs
 from gnn.temporal_sage import TemporalSage
 from graphs.errors import ConfigError
 from graphs.events import MICROSECONDS_PER_DAY, NEVER
 
 log = logging.getLogger(__name__)
-
-WARM = ("model.", "features.", "task.")
-"""What must be as it was where a training on other data begins at the weights of an older one."""
 
 
 @dataclass(frozen=True)
@@ -74,21 +67,6 @@ class TrainerSpec:
     def capped(self, epochs: int | None) -> TrainerSpec:
         """The same training with at most `epochs` epochs and one member: good enough for a control."""
         return replace(self, epochs=self.epochs if epochs is None else min(epochs, self.epochs), members=1)
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """Where a training keeps its state, and what it is a training of: `data` (a fingerprint) and what it was `told`, by
-    dotted key and as JSON has it. All that it learns is known by `cut` (µs UTC)."""
-
-    path: Path
-    data: str = ""
-    told: Mapping[str, Any] = field(default_factory=dict)
-    cut: int = 0
-
-    def of_member(self, number: int) -> Checkpoint:
-        """The checkpoint of one of the networks that are judged."""
-        return replace(self, path=self.path.with_stem(f"{self.path.stem}-{number}"))
 
 
 @dataclass(frozen=True)
@@ -289,62 +267,37 @@ class _Run:
         return Fitted(best, tuple(self.history))
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Weights, optimiser moments and history as safetensors, written aside and moved into place."""
+        """Weights, optimiser moments and history."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"best.{name}": value for name, value in self.best[2].items()}
         for number, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{number}.{name}": value for name, value in state.items()}
-        facts = {
-            "step": self.step,
-            "best": self.best[:2],
-            "history": [asdict(record) for record in self.history],
-            "data": checkpoint.data,
-            "told": dict(checkpoint.told),
-            "cut": checkpoint.cut,
-        }
-        aside = checkpoint.path.with_suffix(".partial")
-        kept = {name: value.cpu().contiguous() for name, value in tensors.items()}
-        save_file(kept, aside, {"run": json.dumps(facts)})
-        aside.replace(checkpoint.path)
+        history = [asdict(record) for record in self.history]
+        checkpoint.save(tensors, {"step": self.step, "best": self.best[:2], "history": history})
 
     def load(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint if there is one; if it is of other data, begin anew at its weights."""
-        path = checkpoint.path
-        if not path.exists():
+        saved = checkpoint.read(judged_from=self._judged_from())
+        if saved is None:
             return
-        with safe_open(path, "pt") as file:
-            facts = json.loads(file.metadata()["run"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if "told" not in facts:
-            raise ConfigError(f"resume_from: {path.name} is of an older version; start anew without resume_from")
-        same_data = facts["data"] == checkpoint.data
-        _check_told(path, facts["told"], checkpoint.told, "" if same_data else WARM)
-        if not same_data and not facts["cut"] <= checkpoint.cut <= self._judged_from():
-            raise ConfigError(
-                f"resume_from: {path.name} may have learnt what is judged now: it is of other data, and its cut in "
-                "time is later than the new one, or there is none. Start anew without resume_from"
-            )
-        weights = _part(tensors, "model.") if same_data else _part(tensors, "best.") or _part(tensors, "model.")
+        weights = saved.part("model.") if saved.same_data else saved.part("best.") or saved.part("model.")
         try:
             self.model.load_state_dict(weights)
         except RuntimeError as error:
-            raise ConfigError(
-                f"resume_from: {path.name} is of another model or other columns; resume with the configuration and the "
-                "tables it was begun with, or start anew without resume_from"
-            ) from error
-        if not same_data:
-            log.info("other data than that of %s: a new training begins at its weights", path)
+            raise checkpoint.of_others() from error
+        if not saved.same_data:
+            log.info("other data than that of %s: a new training begins at its weights", checkpoint.path)
             return
         moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in _part(tensors, "optimiser.").items():
+        for name, value in saved.part("optimiser.").items():
             number, field = name.split(".", 1)
             moments.setdefault(int(number), {})[field] = value
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
-        self.step = facts["step"]
-        self.best = (*facts["best"], _part(tensors, "best."))
-        self.history = [EpochRecord(**record) for record in facts["history"]]
-        log.info("resumed after epoch %d from %s", len(self.history), path)
+        self.step = saved.facts["step"]
+        self.best = (*saved.facts["best"], saved.part("best."))
+        self.history = [EpochRecord(**record) for record in saved.facts["history"]]
+        log.info("resumed after epoch %d from %s", len(self.history), checkpoint.path)
 
     def _spans(self) -> list[tuple[int, int]]:
         """Blocks from the first event whose history matters to the last one that is fitted."""
@@ -430,18 +383,3 @@ def _check_device(name: str) -> None:
         raise ConfigError(
             f"trainer.device: {name}, but torch sees no GPU here; install torch's CUDA build, or trainer.device=cpu"
         )
-
-
-def _check_told(path: Path, before: Mapping[str, Any], now: Mapping[str, Any], prefixes: str | tuple[str, ...]) -> None:
-    """ConfigError that names every key, of those that begin with `prefixes`, in which two trainings differ."""
-    keys = sorted(key for key in {*before, *now} if key.startswith(prefixes) and before.get(key) != now.get(key))
-    if keys:
-        told = "; ".join(f"{key} was {json.dumps(before.get(key))}, is {json.dumps(now.get(key))}" for key in keys)
-        raise ConfigError(
-            f"resume_from: {path.name} is of a training that was told otherwise: {told}. Resume with the configuration "
-            "it was begun with, or start anew without resume_from"
-        )
-
-
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

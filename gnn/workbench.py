@@ -18,6 +18,7 @@ import torch
 
 from gnn.blocks import Cache, NetworkInputs, embed_all
 from gnn.bundle import EVENTS, build_network
+from gnn.checkpoint import Checkpoint
 from gnn.encoders import Columns, FeatureSpace
 from gnn.floors import FeatureMatrix, feature_matrix, lightgbm_floor, raw_columns
 from gnn.metrics import Undefined
@@ -25,7 +26,7 @@ from gnn.node_task import NodeExamples, NodeTask
 from gnn.nodes import NodeInputs, NodeQuestions, graph_columns, node_columns
 from gnn.splits import Split, hide_labels
 from gnn.temporal_sage import SageSpec, TemporalSage
-from gnn.trainer import Checkpoint, EpochRecord, EventTarget, Fitted, NodeTarget, TrainerSpec, fit
+from gnn.trainer import EpochRecord, EventTarget, Fitted, NodeTarget, TrainerSpec, fit
 from graphs.behaviour import BehaviourSpec
 from graphs.events import NEVER, EventLog
 from graphs.temporal_graph import TemporalGraph
@@ -176,14 +177,14 @@ class Workbench:
         seed: int,
         checkpoint: Checkpoint | None,
         on_epoch: Callable[[EpochRecord], None] | None,
-    ) -> tuple[TemporalSage, dict[str, FeatureSpace], dict[str, np.ndarray], Fitted]:
+    ) -> tuple[TemporalSage, Mapping[str, FeatureSpace], dict[str, np.ndarray], Fitted]:
         """The network whose best epoch the validation rows chose, and its logits of them; its inputs, as large as the
         data, are let go."""
-        network, spaces = self.network(model, self.choosing, seed)
-        ready = self.ready(model, self.choosing, spaces, seed)
+        spaces = self.encodings(model, self.choosing, checkpoint)
+        network, ready = self.network(model, spaces, seed), self.ready(model, self.choosing, spaces, seed)
         fitted = fit(
             network, ready.inputs, trainer, seed=seed, events=ready.events, nodes=ready.nodes,
-            checkpoint=replace(checkpoint, cut=self.choosing.cut) if checkpoint else None,
+            checkpoint=replace(checkpoint, cut=self.choosing.cut, spaces=spaces) if checkpoint else None,
             on_epoch=on_epoch,
         )  # fmt: skip
         return network, spaces, ready.logits(network), fitted
@@ -196,31 +197,39 @@ class Workbench:
         epochs: int,
         checkpoint: Checkpoint | None,
         on_epoch: Callable[[EpochRecord], None] | None,
-    ) -> tuple[list[TemporalSage], dict[str, FeatureSpace], dict[str, np.ndarray], Sequence[EpochRecord]]:
+    ) -> tuple[list[TemporalSage], Mapping[str, FeatureSpace], dict[str, np.ndarray], Sequence[EpochRecord]]:
         """The judged networks, trained for `epochs` on all that is known at the cut, their mean test logits, and the
         record of the first, of which `on_epoch` is told."""
         members, logits, records = [], [], []
+        spaces = self.encodings(model, self.judged, checkpoint.of_member(0) if checkpoint else None)
+        if checkpoint:
+            checkpoint = replace(checkpoint, cut=self.judged.cut, spaces=spaces)
         for member in range(trainer.members):
             of_member = seed + 1_000 * member
-            network, spaces = self.network(model, self.judged, of_member)
-            ready = self.ready(model, self.judged, spaces, of_member)
-            kept = replace(checkpoint.of_member(member), cut=self.judged.cut) if checkpoint else None
+            network, ready = self.network(model, spaces, of_member), self.ready(model, self.judged, spaces, of_member)
             fitted = fit(
                 network, ready.inputs, trainer, seed=of_member, events=ready.events, nodes=ready.nodes, epochs=epochs,
-                checkpoint=kept, on_epoch=on_epoch if member == 0 else None,
+                checkpoint=checkpoint.of_member(member) if checkpoint else None,
+                on_epoch=on_epoch if member == 0 else None,
             )  # fmt: skip
             records.append(fitted.history)
             logits.append(ready.logits(network))
             members.append(network)
         return members, spaces, {task: np.mean([said[task] for said in logits], 0) for task in logits[0]}, records[0]
 
-    def network(self, model: SageSpec, phase: Phase, seed: int) -> tuple[TemporalSage, dict[str, FeatureSpace]]:
-        """A fresh network for a phase, and encodings fitted on its past."""
+    def encodings(
+        self, model: SageSpec, phase: Phase, checkpoint: Checkpoint | None = None
+    ) -> Mapping[str, FeatureSpace]:
+        """Encodings of every task's columns, fitted on the phase's past, or those a checkpoint's weights go with."""
         spaces = {EVENTS: FeatureSpace.fit(phase.columns, phase.past, bins=model.bins, binned=model.binned)}
         for name, node in phase.nodes.items():
             spaces[name] = FeatureSpace.fit(node.columns, node.fitted, bins=model.bins, binned=model.binned)
+        return checkpoint.encodings(spaces) if checkpoint else spaces
+
+    def network(self, model: SageSpec, spaces: Mapping[str, FeatureSpace], seed: int) -> TemporalSage:
+        """A fresh network for columns that are encoded by `spaces`."""
         torch.manual_seed(seed)
-        return build_network(model, spaces, self.log.roles, self.log.event_types), spaces
+        return build_network(model, spaces, self.log.roles, self.log.event_types)
 
     def ready(self, model: SageSpec, phase: Phase, spaces: Mapping[str, FeatureSpace], seed: int) -> Ready:
         """A phase in the form that the trainer takes."""

@@ -252,7 +252,7 @@ def test_c23_a_run_is_gone_on_with_on_more_data_with_new_entities(
     more = (folder / "channel.csv").read_text().splitlines()[1:]
     more += [
         "s2,uNEW,dNEW,cNEW,mNEW,25.00,2025-03-21T11:00:00Z,,,web",
-        "s3,u3,d2,c3,m1,25.00,2025-03-21T12:00:00Z,,,kiosk",
+        *(f"s{n},u3,d2,c3,m1,25.00,2025-03-02T{n + 7:02}:00:00Z,,,kiosk" for n in range(3, 13)),
     ]
     union = write(tmp_path / "union.csv", more, ",channel")
     grown = train(union, tmp_path / "grown", CHANNEL, f'resume_from="{with_channel}"')
@@ -260,6 +260,10 @@ def test_c23_a_run_is_gone_on_with_on_more_data_with_new_entities(
     losses = [json.loads((each / "metrics.json").read_text())["history"][0]["loss"] for each in (grown, with_channel)]
     assert weights[0] != weights[1]
     assert losses[0] < losses[1]
+    known = [
+        pq.read_table(each / "bundle" / "vocabularies.parquet")["word"].to_pylist() for each in (with_channel, grown)
+    ]
+    assert known[0] == known[1] and known[0], "a category keeps its number, and so its weights"
 
 
 def test_a_sweep_is_a_command_like_any_other(folder: Path, trained: Path, tmp_path: Path) -> None:

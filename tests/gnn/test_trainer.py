@@ -13,9 +13,10 @@ from safetensors.torch import save_file
 
 from gnn.blocks import KeptBlocks, NetworkInputs
 from gnn.bundle import EVENTS, build_network
+from gnn.checkpoint import Checkpoint
 from gnn.encoders import FeatureSpace, event_columns
 from gnn.temporal_sage import SageSpec, TemporalSage
-from gnn.trainer import Checkpoint, EventTarget, Fitted, TrainerSpec, event_loss, fit
+from gnn.trainer import EventTarget, Fitted, TrainerSpec, event_loss, fit
 from graphs.errors import ConfigError
 from graphs.events import EventLog
 from graphs.temporal_graph import TemporalGraph
@@ -115,6 +116,23 @@ def test_weights_that_may_know_the_answers_are_refused(
     setting().fit(checkpoint=kept)
     with pytest.raises(ConfigError, match="may have learnt what is judged now"):
         setting().fit(checkpoint=replace(kept, data="more tables", cut=now))
+
+
+def test_a_checkpoint_says_how_its_columns_were_encoded(setting: Callable[[], Setting], tmp_path: Path) -> None:
+    old = FeatureSpace(
+        ("amount",), np.ones(1, np.float32), np.ones(1, np.float32), np.ones((1, 0), np.float32), {"c": ("a", "b")}
+    )
+    new = replace(old, centre=np.zeros(1, np.float32), vocabularies={"c": ("aa", "b")})
+    kept = Checkpoint(tmp_path / "run.safetensors", "tables", cut=5, spaces={EVENTS: old})
+    assert kept.encodings({EVENTS: new}) == {EVENTS: new}
+    setting().fit(checkpoint=kept)
+    told = kept.encodings({EVENTS: new})[EVENTS]
+    assert told.vocabularies == old.vocabularies and told.centre == old.centre
+    other = replace(old, vocabularies={"d": ("a", "b")})
+    assert kept.encodings({EVENTS: other}) == {EVENTS: other}
+    for space in (new, other):
+        with pytest.raises(ConfigError, match="of another model or other columns"):
+            setting().fit(checkpoint=replace(kept, data="more tables", spaces={EVENTS: space}))
 
 
 def test_the_refit_runs_just_as_long_as_told(setting: Callable[[], Setting]) -> None:
