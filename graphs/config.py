@@ -16,6 +16,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +112,10 @@ def compose(
         try:
             config = hydra.compose(verb, [*_search(folders), *overrides])
         except COMPOSITION_ERRORS as error:
-            problems = list(_explain(verb, overrides, folders, program)) or [_shorten(error)]
-            raise ConfigError("\n".join(problems)) from error
+            problems = list(_explain(verb, overrides, folders, program))
+            if not problems:
+                raise ConfigError(_shorten(error)) from error
+            raise _OverridesError(problems) from error
         return _plain(config)
 
 
@@ -200,17 +203,17 @@ def _check_jobs(verb: str, options: Any, folders: Sequence[Path], program: str) 
                 break
             except ConfigError as error:
                 problems.update(dict.fromkeys(str(error).splitlines()))
-                left = _without(left, str(error))
+                left = _without(left, error)
     if problems:
         raise ConfigError("\n".join(problems))
 
 
-def _without(overrides: Sequence[str], told: str) -> list[str] | None:
-    """The overrides without those whose keys were told not to exist, which hide the faults of the others' values; None
-    where that is not all that was told, or none of it can be left out."""
-    unknown = {line.partition(": no such key")[0] for line in told.splitlines()}
-    left = [text for text in overrides if text.partition("=")[0] not in unknown]
-    return left if len(overrides) - len(left) == len(unknown) else None
+def _without(overrides: Sequence[str], error: ConfigError) -> list[str] | None:
+    """The overrides without those whose keys do not exist, which hide the faults of the others' values; None where
+    something else is at fault."""
+    if not isinstance(error, _OverridesError) or None in error.unknown:
+        return None
+    return [text for text in overrides if text not in error.unknown]
 
 
 def _jobs(overrides: Sequence[str]) -> Iterator[list[str]]:
@@ -296,21 +299,37 @@ def _tell(error: RingtraceError, *, debug: bool) -> int:
 # ------------------------------------------------------------------------------------------- explaining
 
 
-def _explain(verb: str, overrides: Sequence[str], folders: Sequence[Path], program: str) -> Iterator[str]:
+@dataclass(frozen=True)
+class _Problem:
+    """What is wrong with an override; `unknown` is the override itself if its key does not exist."""
+
+    text: str
+    unknown: str | None = None
+
+
+class _OverridesError(ConfigError):
+    """Overrides at fault; `unknown` are those whose keys do not exist, and None if another one is."""
+
+    def __init__(self, problems: Sequence[_Problem]) -> None:
+        self.unknown = {problem.unknown for problem in problems}
+        super().__init__("\n".join(problem.text for problem in problems))
+
+
+def _explain(verb: str, overrides: Sequence[str], folders: Sequence[Path], program: str) -> Iterator[_Problem]:
     """Every override at fault. Hydra stops at the first, speaks of its grammar, and offers to add typos."""
     choices, values = list[str](), list[Override]()
     for text in overrides:
         override = _parse(text)
         if override is None:
-            yield _advise_quotes(text, overrides, program)
+            yield _Problem(_advise_quotes(text, overrides, program))
         elif override.is_sweep_override():
-            yield f"{text}: several values; add -m to run each, or write [a,b] for a list"
+            yield _Problem(f"{text}: several values; add -m to run each, or write [a,b] for a list")
         elif options := _options(override.key_or_group, folders):
             problem = _check_choice(override, options)
             if problem is None:
                 choices.append(text)
             else:
-                yield problem
+                yield _Problem(problem)
         else:
             values.append(override)
     yield from _check_keys(verb, values, [*_search(folders), *choices], folders)
@@ -353,7 +372,7 @@ def _check_choice(override: Override, options: list[str]) -> str | None:
 
 def _check_keys(
     verb: str, overrides: Sequence[Override], choices: Sequence[str], folders: Sequence[Path]
-) -> Iterator[str]:
+) -> Iterator[_Problem]:
     """Name each override whose key the configuration lacks; what `+` adds is for `check_config` to judge."""
     try:
         config = hydra.compose(verb, list(choices))
@@ -370,7 +389,7 @@ def _check_keys(
             beside = [path.rpartition(".")[2] for path in known if path.rpartition(".")[0] == parent]
             close = nearest(leaf, beside) if parent in known else nearest(key, [*known, *groups])
             there_are = ", ".join(name for name in beside if not name.endswith("_"))
-            yield f"{key}: no such key{close or f'; there are: {there_are}'}"
+            yield _Problem(f"{key}: no such key{close or f'; there are: {there_are}'}", override.input_line)
 
 
 def _key_paths(node: Any, prefix: str = "") -> Iterator[str]:
