@@ -22,7 +22,7 @@ from gnn.encoders import Columns, EventEncoder, FeatureSpace
 from gnn.interop import EVENT, HeteroConv, HeteroData, NodeLoader, SAGEConv, TemporalSampler, to_hetero_data
 from gnn.metrics import Undefined, average_precision
 from gnn.temporal_sage import Head
-from gnn.trainer import EpochRecord, TrainerSpec
+from gnn.trainer import EpochRecord, TrainerSpec, smoothed_rate
 from gnn.workbench import Phase, TrainedNetworks, Workbench
 from graphs.errors import ConfigError
 
@@ -64,7 +64,8 @@ class HeteroSageSpec:
     ) -> TrainedNetworks:
         """Choose the epoch on the validation rows, fit again on all that is known at the cut, score the test rows.
 
-        One network per task. `members` and `spaces` of the outcome are empty: there is no bundle of a reference.
+        One network per task. `members` and `spaces` of the outcome are empty: there is no bundle of a reference. What
+        the trainer says of blocks (`block`, `context_days`, `keep_gb`, `label_lag`) and `members` means nothing here.
         """
         began = time.perf_counter()
         torch.set_num_threads(trainer.threads)
@@ -205,8 +206,9 @@ class _Run:
         torch.manual_seed(seed)
         self.spec, self.examples, self.trainer = spec, examples, trainer
         self.network = HeteroSage(spec, examples)
-        label = examples.label[examples.fitted]
-        self.network.head.start_at((float(label.sum()) + 1) / (len(label) + 2))
+        rate = smoothed_rate(examples.label[examples.fitted])
+        self.network.head.start_at(rate)
+        self.positive_weight = torch.tensor(trainer.weight(rate))
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=trainer.lr, weight_decay=trainer.weight_decay)
         self.history: list[EpochRecord] = []
 
@@ -247,7 +249,9 @@ class _Run:
         bar = tqdm(total=len(rows), desc=f"hetero_sage epoch {number}", unit="seed", leave=False, disable=None)
         for batch in examples.batches(self.spec, rows):
             answer = examples.label[batch[examples.input_type].input_id]
-            loss = nn.functional.binary_cross_entropy_with_logits(self.network(batch), answer)
+            loss = nn.functional.binary_cross_entropy_with_logits(
+                self.network(batch), answer, pos_weight=self.positive_weight
+            )
             self.optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(self.network.parameters(), self.trainer.clip)

@@ -61,8 +61,18 @@ class TrainerSpec:
         for name in ("lr", "clip"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"trainer.{name}: got {getattr(self, name)}, expected more than 0")
+        if self.positive_weight != "balanced" and not (
+            isinstance(self.positive_weight, float | int) and self.positive_weight > 0
+        ):
+            raise ConfigError(
+                f"trainer.positive_weight: got {self.positive_weight}, expected more than 0 or 'balanced'"
+            )
         if not self.keep_gb >= 0:
             raise ConfigError(f"trainer.keep_gb: got {self.keep_gb}, expected 0 or more")
+
+    def weight(self, rate: float) -> float:
+        """Weight of a positive in the loss, where a share `rate` of the fitted rows is positive."""
+        return float(np.sqrt((1 - rate) / rate)) if self.positive_weight == "balanced" else float(self.positive_weight)
 
     def capped(self, epochs: int | None) -> TrainerSpec:
         """The same training with at most `epochs` epochs and one member: good enough for a control."""
@@ -172,7 +182,8 @@ class _Run:
         self.step = 0
         self.history: list[EpochRecord] = []
         self.best: tuple[int, float, dict[str, Tensor]] = (0, -1.0, {})
-        self._start_heads()
+        self.event_weight, self.node_weights = 1.0, [1.0 for _ in nodes]
+        self._start_at_rates()
 
     @property
     def finished(self) -> bool:
@@ -222,13 +233,13 @@ class _Run:
                     own, final, label = own[at], final[at], label[at]
                 expected = self.events.fit.sum() / len(self.spans)
                 logits = self.model.event_logits(own, final)
-                loss = loss + event_loss(logits, label, self._weight(self.events), expected)
-            for node, questions in zip(self.nodes, asked, strict=True):
+                loss = loss + event_loss(logits, label, self.event_weight, expected)
+            for node, questions, weight in zip(self.nodes, asked, self.node_weights, strict=True):
                 if len(questions):
                     logits = node.inputs.logits(self.model, self.cache, questions, start=low, fresh=last)
                     expected = node.fit.sum() / len(self.spans)
                     label = node.label[questions].to(self.device)
-                    part = event_loss(logits, label, self._weight(node), expected)
+                    part = event_loss(logits, label, weight, expected)
                     loss = loss + node.weight * part
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -332,17 +343,16 @@ class _Run:
         at = np.searchsorted(self.inputs.graph.log.event_time, node.inputs.questions.as_of, side="left")
         return np.maximum(at, 1)
 
-    def _weight(self, target: EventTarget | NodeTarget) -> float:
-        if self.spec.positive_weight != "balanced":
-            return float(self.spec.positive_weight)
-        rate = _rate(target)
-        return float(np.sqrt((1 - rate) / rate))
-
-    def _start_heads(self) -> None:
+    def _start_at_rates(self) -> None:
+        """Heads begin at the share of positives, which also says what one weighs if classes shall be balanced."""
         if self.events is not None:
-            self.model.event_head.start_at(_rate(self.events))
-        for node in self.nodes:
-            self.model.node_head(node.inputs.questions.entity_type).head.start_at(_rate(node))
+            rate = _rate(self.events)
+            self.model.event_head.start_at(rate)
+            self.event_weight = self.spec.weight(rate)
+        for place, node in enumerate(self.nodes):
+            rate = _rate(node)
+            self.model.node_head(node.inputs.questions.entity_type).head.start_at(rate)
+            self.node_weights[place] = self.spec.weight(rate)
 
 
 def event_loss(logits: Tensor, label: Tensor, weight: float, expected: float) -> Tensor:
@@ -353,8 +363,11 @@ def event_loss(logits: Tensor, label: Tensor, weight: float, expected: float) ->
 
 
 def _rate(target: EventTarget | NodeTarget) -> float:
+    return smoothed_rate(target.label[torch.from_numpy(np.flatnonzero(target.fit))])
+
+
+def smoothed_rate(label: Tensor) -> float:
     """Share of positives among fitted rows, as one row of each class more would make it (never 0 or 1)."""
-    label = target.label[torch.from_numpy(np.flatnonzero(target.fit))]
     return (float(label.sum()) + 1) / (len(label) + 2)
 
 

@@ -58,7 +58,7 @@ def test_a_step_of_training_leaves_nothing_on_the_cpu(asked: Asked, monkeypatch:
     object.__setattr__(spec, "device", PRETENDED)
     monkeypatch.setattr(torch.optim, "AdamW", lambda weights, **told: torch.optim.SGD(weights, lr=told["lr"]))
     monkeypatch.setattr(TemporalSage, "to", _pretend)
-    monkeypatch.setattr(_Run, "_start_heads", lambda run: None)
+    monkeypatch.setattr(_Run, "_start_at_rates", lambda run: None)
     with FakeTensorMode(allow_non_fake_inputs=True):
         with torch.device(PRETENDED):
             network = build()

@@ -51,6 +51,12 @@ def test_the_same_seed_gives_the_same_bits(random_log: Callable[..., EventLog]) 
     assert (one.test[EVENTS] == two.test[EVENTS]).all()
 
 
+def test_positives_weigh_what_the_trainer_says(random_log: Callable[..., EventLog]) -> None:
+    log = known_at_once(random_log(2, 400))
+    even, heavy = (train(log, trainer=replace(TRAINER, positive_weight=w)) for w in (1.0, 20.0))
+    assert heavy.test[EVENTS].mean() > even.test[EVENTS].mean()
+
+
 @pytest.mark.parametrize("refit", [True, False])
 def test_labels_of_the_last_instant_change_no_score(random_log: Callable[..., EventLog], refit: bool) -> None:
     log = known_at_once(random_log(3, 200))

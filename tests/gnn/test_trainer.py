@@ -184,3 +184,14 @@ def test_no_more_blocks_are_kept_than_there_is_room_for(setting: Callable[[], Se
 def test_values_out_of_range_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=f"trainer.{next(iter(wrong))}"):
         TrainerSpec(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), "heavy"])
+def test_a_weight_that_means_nothing_is_refused(weight: float | str) -> None:
+    with pytest.raises(ConfigError, match=r"trainer\.positive_weight: got"):
+        TrainerSpec(positive_weight=weight)
+
+
+def test_a_balanced_weight_is_the_root_of_negatives_per_positive() -> None:
+    assert TrainerSpec(positive_weight="balanced").weight(0.1) == pytest.approx(3.0)
+    assert TrainerSpec(positive_weight=7.0).weight(0.1) == 7.0
