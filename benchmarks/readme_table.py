@@ -25,6 +25,7 @@ VARIANTS = {
     "raw": "own columns",
     "raw_embeddings": "own columns, embeddings",
     "aggregates": "aggregates",
+    "same_rows": "aggregates, same rows",
     "score": "aggregates, score",
     "embeddings": "aggregates, embeddings",
 }

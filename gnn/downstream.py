@@ -2,7 +2,8 @@
 
 The same learner on the same forward split, with and without point-in-time aggregates, with and without vectors and
 score. Training rows carry what networks said that never saw their labels (gnn/crossfit.py). The line is drawn from two
-comparisons: the trees with aggregates alone, and the network alone.
+comparisons: the trees with aggregates alone (on all known rows or on the same rows, whichever is better), and the
+network alone.
 """
 
 from __future__ import annotations
@@ -44,10 +45,15 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
     "raw": ("raw",),
     "raw_embeddings": ("raw", "embedding", "score"),
     "aggregates": ("raw", "aggregates"),
+    "same_rows": ("raw", "aggregates"),
     "score": ("raw", "aggregates", "score"),
     "embeddings": ("raw", "aggregates", "embedding", "score"),
 }
-"""What a learner is given, by variant; the last is what is judged."""
+"""What a learner is given, by variant; the last is what is judged. `same_rows` are the known rows that have a score, as
+they were seen when they got it: what is better than this is the network's."""
+
+FLOORS = ("aggregates", "same_rows")
+"""Variants without the network that are given all there is beside it; the better one is what has to be beaten."""
 
 GROUPS = {
     "raw": "own columns",
@@ -107,16 +113,17 @@ class Stacked:
         return cls(raw, full, said)
 
     def known(self, variant: str) -> Rows:
-        """What a variant is grown on: all known rows, or those that have a score where the score is asked.
+        """What a variant is grown on: all known rows, or those that have a score where that is asked.
 
         With the score the trees start from it, so that they learn only what the network missed (docs/decisions/0011).
         """
-        if not self.speaks(variant):
-            table = self._table(variant)
+        table, seen_then = self._table(variant), self.said.tabular
+        if not self.speaks(variant) and variant != "same_rows":
             return Rows(table.fit_x, table.fit_y)
-        spoken, seen_then = self._spoken(variant, self.said.known), self.said.tabular
-        own = seen_then.fit_x[:, [seen_then.names.index(name) for name in self._table(variant).names]]
-        return Rows(np.hstack([own, spoken]), seen_then.fit_y, self.said.known.logits)
+        own = seen_then.fit_x[:, [seen_then.names.index(name) for name in table.names]]
+        if not self.speaks(variant):
+            return Rows(own, seen_then.fit_y)
+        return Rows(np.hstack([own, self._spoken(variant, self.said.known)]), seen_then.fit_y, self.said.known.logits)
 
     def test(self, variant: str) -> Rows:
         """The test rows as a variant's trees are asked about them."""
@@ -303,11 +310,13 @@ def _parts(said: CrossFitted, test_frauds: int) -> list[Part]:
 
 
 def verdict(judged: Evaluation, *, learner: str) -> tuple[str, str]:
-    """(outcome, one line): "adds" when trees with vectors and score beat the same trees with aggregates by their whole
-    interval; how they stand to the network alone is said beside it."""
+    """(outcome, one line): "adds" when trees with vectors and score beat the better of the same trees with aggregates
+    by their whole interval; how they stand to the network alone is said beside it."""
     if judged.outcome == "none":
         return "none", judged.verdict
-    floor, network = judged[f"{learner}_aggregates"], judged["temporal_sage"]
+    floors = [row for row in judged.table if row.model in {f"{learner}_{variant}" for variant in FLOORS}]
+    floor = max(floors, key=lambda row: -1.0 if isinstance(row.ap, Undefined) else row.ap)
+    network = judged["temporal_sage"]
     gain, over_network = floor.ap_gain, network.ap_gain
     if not isinstance(gain, Interval) or not isinstance(over_network, Interval):
         reason = gain.reason if isinstance(gain, Undefined) else "the network alone has no score"
@@ -315,7 +324,7 @@ def verdict(judged: Evaluation, *, learner: str) -> tuple[str, str]:
     own = judged[judged.model]
     level = f"{100 * judged.spec.confidence:g}\u00a0% interval"
     told = f"{signed(gain.value)} AP ({short(floor.ap)} → {short(own.ap)}), {level} {_bounds(gain)}"
-    others = [row for row in judged.table if row.model.endswith("_aggregates") and row is not floor]
+    others = [row for row in judged.table if row.model.endswith("_aggregates") and not row.model.startswith(learner)]
     beside = f"; against the network alone ({short(network.ap)}) {signed(over_network.value)}, {_bounds(over_network)}"
     for other in others:
         with_ours = judged[other.model.replace("_aggregates", "_embeddings")]

@@ -24,7 +24,7 @@ def test_each_model_stands_in_its_column_and_what_is_not_known_is_a_dash():
 def test_a_learner_that_was_grown_has_a_line_with_what_each_variant_reached():
     rows = [row("temporal_sage", 0.9, 0.5), row("lightgbm_raw", 0.8, 0.25), row("lightgbm_embeddings", 0.9, 0.625)]
     lines = readme_table.downstream_table(rows).splitlines()
-    assert lines[2:] == ["| S-FFSD, forward | LightGBM | .250 | – | – | – | .625 | .500 | 3 |"]
+    assert lines[2:] == ["| S-FFSD, forward | LightGBM | .250 | – | – | – | – | .625 | .500 | 3 |"]
 
 
 def test_the_pages_show_the_committed_results():

@@ -136,6 +136,16 @@ def test_rows_have_the_columns_of_their_variant(bench: Workbench, said: CrossFit
     assert len(known) == int(bench.judged.fitted.sum()) and known.start is None
 
 
+def test_the_same_rows_are_those_that_have_a_score_as_they_were_seen_then(log: EventLog) -> None:
+    stopped = bench_of(log, labels_stop=True)
+    stacked = Stacked.of(stopped, EVENTS, fitted(stopped))
+    same, score = stacked.known("same_rows"), stacked.known("score")
+    np.testing.assert_array_equal(same.x, score.x[:, :-1])
+    assert (same.y == score.y).all() and same.start is None and score.start is not None
+    fresh = stacked.known("aggregates").x[-len(same) :]
+    assert fresh.shape == same.x.shape and (np.nan_to_num(fresh) != np.nan_to_num(same.x)).any()
+
+
 @pytest.mark.parametrize("variant", ["score", "embeddings", "raw_embeddings"])
 def test_with_the_score_trees_start_from_it(bench: Workbench, said: CrossFitted, variant: str) -> None:
     stacked, label = Stacked.of(bench, EVENTS, said), bench.label[bench.judged.fitted]
@@ -263,16 +273,15 @@ def test_trees_are_proved_on_users_too(users: Workbench) -> None:
 # ---------------------------------------------------------------- the line
 
 
-def judged(stacked: float, aggregates: float, network: float) -> Any:
+def judged(stacked: float, aggregates: float, network: float, same_rows: float = 9.0) -> Any:
     """An evaluation in which the models rank with so much noise."""
     rng = np.random.default_rng(0)
     label = (np.arange(2000) % 10 == 0).astype(np.int8)
-    noise = rng.normal(size=(3, 2000))
-    score = [
-        1 / (1 + np.exp(-(label * 3 - 1 + noise[i] * size))) for i, size in enumerate((stacked, aggregates, network))
-    ]
+    noise = rng.normal(size=(4, 2000))
+    sizes = (stacked, aggregates, network, same_rows)
+    score = [1 / (1 + np.exp(-(label * 3 - 1 + noise[i] * size))) for i, size in enumerate(sizes)]
     rows = ScoredRows(np.zeros(2000, np.int64), label, score[0])
-    others = {"lightgbm_aggregates": score[1], "temporal_sage": score[2]}
+    others = {"lightgbm_aggregates": score[1], "temporal_sage": score[2], "lightgbm_same_rows": score[3]}
     return evaluate(rows, others, EvaluationSpec(bootstrap=100), model="lightgbm_embeddings")
 
 
@@ -282,9 +291,10 @@ def judged(stacked: float, aggregates: float, network: float) -> Any:
         ((0.5, 3.0, 2.0), "adds", "The embeddings add to LightGBM with aggregates: +"),
         ((1.0, 1.0, 2.0), "nothing", "add nothing to LightGBM with aggregates that can be told from chance"),
         ((3.0, 0.5, 2.0), "short", "make LightGBM with aggregates worse: −"),
+        ((1.0, 3.0, 2.0, 1.0), "nothing", "add nothing to LightGBM with aggregates, on the same rows that"),
     ],
 )
-def test_the_line_says_what_was_measured(noise: tuple[float, float, float], outcome: str, words: str) -> None:
+def test_the_line_says_what_was_measured(noise: tuple[float, ...], outcome: str, words: str) -> None:
     found, line = verdict(judged(*noise), learner="lightgbm")
     assert found == outcome and words in line and "against the network alone (." in line
 
