@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -91,9 +91,14 @@ class Checkpoint:
     def _read(self) -> Saved | None:
         if not self.path.exists():
             return None
-        with safe_open(self.path, "pt") as file:
-            facts = json.loads(file.metadata()["run"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        try:
+            with safe_open(self.path, "pt") as file:
+                facts = json.loads((file.metadata() or {}).get("run", "{}"))
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ConfigError(
+                f"resume_from: {self.path.name} cannot be read ({error}); start anew without resume_from"
+            ) from error
         if "columns" not in facts:
             raise ConfigError(f"resume_from: {self.path.name} is of an older version; start anew without resume_from")
         return Saved(tensors, facts, facts["data"] == self.data)

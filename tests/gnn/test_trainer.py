@@ -97,6 +97,9 @@ def test_a_checkpoint_that_does_not_say_what_it_is_of_is_refused(
     save_file({}, tmp_path / "run.safetensors", {"run": "{}"})
     with pytest.raises(ConfigError, match="of an older version"):
         setting().fit(checkpoint=Checkpoint(tmp_path / "run.safetensors"))
+    (tmp_path / "run.safetensors").write_bytes(b"half a file")
+    with pytest.raises(ConfigError, match=r"run\.safetensors cannot be read \("):
+        setting().fit(checkpoint=Checkpoint(tmp_path / "run.safetensors"))
 
 
 def test_on_other_data_a_new_training_begins_at_the_old_weights(setting: Callable[[], Setting], tmp_path: Path) -> None:
