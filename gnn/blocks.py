@@ -102,17 +102,16 @@ class NetworkInputs:
     def rewire(self, events: np.ndarray, times: np.ndarray, looker: np.ndarray) -> np.ndarray:
         """The windows (n, roles, k) as the network shall see them: real, cut off, or shuffled.
 
-        Shuffled, who looks at the instant `times` (n,) sees any earlier events in place of his own: as many, and of no
-        meaning (a floor). `looker` (n,) numbers make the draw: the same ones are dealt the same events, in whatever
-        block they stand.
+        Shuffled, who looks at the instant `times` (n,) sees any events visible by then in place of his own: as many,
+        and of no meaning (a floor). `looker` (n,) numbers make the draw: the same ones are dealt the same events, in
+        whatever block they stand.
         """
         if self.edges == "none":
             return np.full_like(events, MISSING)
         if self.edges == "real":
             return events
-        log = self.graph.log
-        before = np.searchsorted(log.event_time, times)
-        return _shuffle(events, before, times, log.visible_time, looker, self.seed)
+        drawn = _draw(events, self.graph.past(times), looker, self.seed)
+        return np.where(events == MISSING, np.int32(MISSING), self.graph.events_at(drawn))
 
     def spans(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, int]]:
         """Bounds of consecutive blocks of at most `size` events."""
@@ -169,26 +168,22 @@ def localise(events: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _shuffle(
-    events: np.ndarray, before: np.ndarray, times: np.ndarray, visible: np.ndarray, looker: np.ndarray, seed: int
-) -> np.ndarray:
-    """Every neighbour replaced by one of the `before` (n,) earlier events, drawn by SplitMix64 (Steele et al. 2014)
-    from seed, looker and place; where the drawn one was not visible yet, the neighbour stays."""
-    out = events.copy()
+def _draw(events: np.ndarray, past: np.ndarray, looker: np.ndarray, seed: int) -> np.ndarray:
+    """(n, slots, k) int64 below `past` (n,) wherever there is an event, drawn by SplitMix64 (Steele et al. 2014) from
+    seed, looker and place."""
+    drawn = np.zeros(events.shape, np.int64)
     slots, k = events.shape[1:]
     for i in range(len(events)):
         for place in range(slots * k):
             slot, back = place // k, place % k
-            if out[i, slot, back] < 0:
+            if events[i, slot, back] < 0:
                 continue
             state = np.uint64(seed) * np.uint64(0xD1342543DE82EF95) + np.uint64(looker[i] * slots * k + place)
             state = (state + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
             state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
             state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            drawn = np.int64((state ^ (state >> np.uint64(31))) % np.uint64(before[i]))
-            if visible[drawn] < times[i]:
-                out[i, slot, back] = drawn
-    return out
+            drawn[i, slot, back] = np.int64((state ^ (state >> np.uint64(31))) % np.uint64(past[i]))
+    return drawn
 
 
 class Cache:

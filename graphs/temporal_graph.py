@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import networkx as nx
@@ -83,6 +84,18 @@ class TemporalGraph:
         }
         return cls(log, timelines, in_order(visible_time, order))
 
+    def past(self, times: np.ndarray) -> np.ndarray:
+        """How many events are visible strictly before each time (n,), int64: exactly those of the ranks below."""
+        return np.searchsorted(self.visible_times, times, side="left")
+
+    def events_at(self, ranks: np.ndarray) -> np.ndarray:
+        """Which events have these ranks, int32 of the same shape."""
+        return (self._order[ranks] if len(self._order) else ranks).astype(np.int32, copy=False)
+
+    @cached_property
+    def _order(self) -> np.ndarray:
+        return order_by_time(self.log.visible_time)
+
     def last_events(
         self, entity_type: str, entities: np.ndarray, times: np.ndarray, k: int
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -93,7 +106,7 @@ class TemporalGraph:
         """
         events = np.empty((len(entities), k), np.int32)
         roles = np.empty((len(entities), k), np.int8)
-        self._write_last(entity_type, entities, self._past(times), events, roles)
+        self._write_last(entity_type, entities, self.past(times), events, roles)
         return events, roles
 
     def windows(self, k: int, start: int = 0, stop: int | None = None) -> Windows:
@@ -102,7 +115,7 @@ class TemporalGraph:
         "Before" is strictly before the event's own event_time: none sees itself or one of the same instant.
         """
         rows = slice(start, len(self.log) if stop is None else stop)
-        entities, past = self.log.entities[rows], self._past(self.log.event_time[rows])
+        entities, past = self.log.entities[rows], self.past(self.log.event_time[rows])
         events = np.empty((*entities.shape, k), np.int32)
         roles = np.empty((*entities.shape, k), np.int8)
         for place, role in enumerate(self.log.roles):
@@ -179,10 +192,6 @@ class TemporalGraph:
             border = [one for one in dict.fromkeys(reached) if one not in met]
             met.update(border)
         return around
-
-    def _past(self, times: np.ndarray) -> np.ndarray:
-        """How many events are in the past of each time: exactly those of the ranks below."""
-        return np.searchsorted(self.visible_times, times, side="left")
 
     def _write_last(
         self, entity_type: str, entities: np.ndarray, past: np.ndarray, events: np.ndarray, roles: np.ndarray
