@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from gnn.calibration import Calibrator
-from gnn.encoders import FeatureSpace, arrays_of, spaces_of
+from gnn.encoders import FeatureSpace, arrays_of, columns_of, names_of, spaces_from
 from gnn.messages import edge_names
 from gnn.temporal_sage import SageSpec, TemporalSage
 from graphs.behaviour import BehaviourSpec
@@ -118,10 +118,7 @@ class Bundle:
             "event_types": list(self.event_types),
             "taught": list(self.taught),
             "members": len(self.members),
-            "columns": {
-                task: {"numeric": list(space.names), "text": list(space.vocabularies)}
-                for task, space in self.spaces.items()
-            },
+            "columns": names_of(columns_of(self.spaces)),
             "calibrators": {task: calibrator.to_dict() for task, calibrator in self.calibrators.items()},
             "data": dict(self.data),
             "facts": dict(self.facts),
@@ -158,7 +155,7 @@ class Bundle:
         }
         for row in words:
             columns[row["task"]]["text"][row["column"]].append(row["word"])
-        spaces = spaces_of(arrays, columns)
+        spaces = spaces_from(arrays, columns)
         bundle = cls(
             SageSpec(**_hashable(described["model"])),
             BehaviourSpec(**_hashable(described["behaviour"])),

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from gnn.encoders import FeatureSpace, arrays_of, columns_of, spaces_of
+from gnn.encoders import FeatureSpace, arrays_of, columns_of, names_of, spaces_from
 from graphs.errors import ConfigError
 
 WARM = ("model.", "features.", "task.")
@@ -61,9 +61,9 @@ class Checkpoint:
         """The encodings that the saved weights go with: a category has its number in them, whatever newer tables hold.
         `fresh` ones where nothing is saved, or it is of other columns and will be refused."""
         saved = self._read()
-        if saved is None or _names(saved.facts["columns"]) != _names(columns_of(fresh)):
+        if saved is None or names_of(saved.facts["columns"]) != names_of(columns_of(fresh)):
             return fresh
-        return spaces_of(saved.part("space."), saved.facts["columns"])
+        return spaces_from(saved.part("space."), saved.facts["columns"])
 
     def read(self, *, judged_from: int) -> Saved | None:
         """What was saved, None if nothing was. ConfigError where it is of a training that was told otherwise, of other
@@ -113,7 +113,3 @@ class Checkpoint:
                 f"resume_from: {self.path.name} is of a training that was told otherwise: {told}. Resume with the "
                 "configuration it was begun with, or start anew without resume_from"
             )
-
-
-def _names(columns: Mapping[str, Any]) -> dict[str, tuple[list[str], list[str]]]:
-    return {task: (list(of["numeric"]), list(of["text"])) for task, of in columns.items()}

@@ -27,7 +27,7 @@ from gnn.bundle import EVENTS, Bundle
 from gnn.calibration import fit_calibrator
 from gnn.crossfit import CrossFitSpec, CrossFitted, Networks, Spoken, cross_fit, rows_of
 from gnn.embedding_table import CLOCK, EMBEDDING, column_names
-from gnn.evaluation import Evaluation, EvaluationSpec, ScoredRows, evaluate, short, signed
+from gnn.evaluation import Evaluation, EvaluationSpec, ScoredRows, best_row, evaluate, short, signed
 from gnn.metrics import Interval, Undefined
 from gnn.report import write_report
 from gnn.workbench import TreeRows, Workbench
@@ -314,8 +314,8 @@ def verdict(judged: Evaluation, *, learner: str) -> tuple[str, str]:
     by their whole interval; how they stand to the network alone is said beside it."""
     if judged.outcome == "none":
         return "none", judged.verdict
-    floors = [row for row in judged.table if row.model in {f"{learner}_{variant}" for variant in FLOORS}]
-    floor = max(floors, key=lambda row: -1.0 if isinstance(row.ap, Undefined) else row.ap)
+    floors = [judged[f"{learner}_{variant}"] for variant in FLOORS]
+    floor = best_row(floors) or floors[0]
     network = judged["temporal_sage"]
     gain, over_network = floor.ap_gain, network.ap_gain
     if not isinstance(gain, Interval) or not isinstance(over_network, Interval):

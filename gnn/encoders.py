@@ -207,7 +207,12 @@ def columns_of(spaces: Mapping[str, FeatureSpace]) -> dict[str, Any]:
     }
 
 
-def spaces_of(arrays: Mapping[str, Tensor], columns: Mapping[str, Any]) -> dict[str, FeatureSpace]:
+def names_of(columns: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
+    """What `columns_of` told, without the vocabularies."""
+    return {task: {"numeric": list(of["numeric"]), "text": list(of["text"])} for task, of in columns.items()}
+
+
+def spaces_from(arrays: Mapping[str, Tensor], columns: Mapping[str, Any]) -> dict[str, FeatureSpace]:
     """The encodings that `arrays_of` and `columns_of` took apart."""
     spaces = {}
     for task, of in columns.items():

@@ -258,7 +258,7 @@ def evaluate(
     frauds = int(rows.label.sum())
     resampled = f"{len(np.unique(day)):,} days" if by_day else f"{len(rows.label):,} rows"
     outcome, verdict = judge(table[0], table[1:], spec, frauds=frauds)
-    best = _best(row for row in table[1:] if row.is_floor and row.model not in CONTROLS)
+    best = best_row(row for row in table[1:] if row.is_floor and row.model not in CONTROLS)
     floor_score = usable[best.model] if best is not None else None
     return Evaluation(
         model=model,
@@ -283,7 +283,7 @@ def judge(model: TableRow, others: Iterable[TableRow], spec: EvaluationSpec, *, 
     """(outcome, one line): "adds" only when the model's AP lies above every floor's with its whole interval."""
     floors = [row for row in others if row.is_floor]
     usable = [row for row in floors if isinstance(row.ap, float)]
-    best = _best(usable)
+    best = best_row(usable)
     if isinstance(model.ap, Undefined):
         return "none", f"No verdict: {model.ap.reason}."
     if best is None:
@@ -321,8 +321,8 @@ def judge(model: TableRow, others: Iterable[TableRow], spec: EvaluationSpec, *, 
 
 
 def _what_it_adds(model: TableRow, floors: list[TableRow], spec: EvaluationSpec) -> str:
-    tabular = _best(row for row in floors if row.model not in CONTROLS)
-    headline = tabular or _best(floors)
+    tabular = best_row(row for row in floors if row.model not in CONTROLS)
+    headline = tabular or best_row(floors)
     assert headline is not None
     kind = "best tabular floor" if tabular is not None else "best floor"
     line = (
@@ -340,7 +340,7 @@ def _what_it_adds(model: TableRow, floors: list[TableRow], spec: EvaluationSpec)
     return line + "."
 
 
-def _best(rows: Iterable[TableRow]) -> TableRow | None:
+def best_row(rows: Iterable[TableRow]) -> TableRow | None:
     """The row of highest AP, the first of equals; rows whose AP is undefined are out."""
     return max(
         (row for row in rows if isinstance(row.ap, float)),

@@ -112,10 +112,8 @@ def compose(
         try:
             config = hydra.compose(verb, [*_search(folders), *overrides])
         except COMPOSITION_ERRORS as error:
-            problems = list(_explain(verb, overrides, folders, program))
-            if not problems:
-                raise ConfigError(_shorten(error)) from error
-            raise _OverridesError(problems) from error
+            problems = list(_explain(verb, overrides, folders, program)) or [_Problem(_shorten(error))]
+            raise _CompositionError(problems) from error
         return _plain(config)
 
 
@@ -211,7 +209,7 @@ def _check_jobs(verb: str, options: Any, folders: Sequence[Path], program: str) 
 def _without(overrides: Sequence[str], error: ConfigError) -> list[str] | None:
     """The overrides without those whose keys do not exist, which hide the faults of the others' values; None where
     something else is at fault."""
-    if not isinstance(error, _OverridesError) or None in error.unknown:
+    if not isinstance(error, _CompositionError) or None in error.unknown:
         return None
     return [text for text in overrides if text not in error.unknown]
 
@@ -301,14 +299,15 @@ def _tell(error: RingtraceError, *, debug: bool) -> int:
 
 @dataclass(frozen=True)
 class _Problem:
-    """What is wrong with an override; `unknown` is the override itself if its key does not exist."""
+    """What is wrong with a configuration; `unknown` is the override at fault if its key does not exist."""
 
     text: str
     unknown: str | None = None
 
 
-class _OverridesError(ConfigError):
-    """Overrides at fault; `unknown` are those whose keys do not exist, and None if another one is."""
+class _CompositionError(ConfigError):
+    """A configuration that cannot be composed; `unknown` are the overrides whose keys do not exist, and None if
+    something else is at fault."""
 
     def __init__(self, problems: Sequence[_Problem]) -> None:
         self.unknown = {problem.unknown for problem in problems}
