@@ -3,7 +3,8 @@
 A network has learnt the labels of its training rows by heart, more or less; a model trained on its scores of those rows
 would trust them far too much (the stacking leak). So the known rows are cut in order of time, a network fitted on the
 labels before each cut scores the rows behind it, and the network of the run itself scores the test rows only
-(time-ordered cross-fitting, as in Chernozhukov et al. 2018, with folds in time).
+(time-ordered cross-fitting, as in Chernozhukov et al. 2018, with folds in time). Where a split is random, so is the
+order that the known rows are cut in: rows must be spoken of as the test rows will be.
 
 Scores of several networks mean the same thing, their vectors do not. So all vectors, of known rows and of test rows,
 come from one network: the first, which learnt from the rows before all of them (docs/decisions/0010).
@@ -24,7 +25,7 @@ from gnn.bundle import EVENTS
 from gnn.embed import weighted_mean
 from gnn.encoders import FeatureSpace
 from gnn.temporal_sage import SageSpec, TemporalSage
-from gnn.trainer import TrainerSpec, fit
+from gnn.trainer import TrainerSpec
 from gnn.workbench import Phase, Ready, TreeRows, Workbench, phase_of
 from graphs.behaviour import BehaviourSpec
 from graphs.errors import ConfigError
@@ -34,8 +35,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CrossFitSpec:
-    """The known rows in order of time: the first `first_share` of them are only learnt from, the others are scored in
-    `folds` parts, each by a network fitted on all rows before it."""
+    """The known rows in the order of `rows_of`: the first `first_share` of them are only learnt from, the others are
+    scored in `folds` parts, each by a network fitted on all rows before it."""
 
     folds: int = 3
     first_share: float = 0.4
@@ -69,7 +70,7 @@ class Spoken:
 
 @dataclass(frozen=True)
 class CrossFitted:
-    """What was said of the known rows from `first` on (of all, in order of time), and of the test rows.
+    """What was said of the known rows from `first` on (of all, in the order of `rows_of`), and of the test rows.
 
     `fold` (rows,) says which network scored a known row, `tabular` are the trees' own columns of these rows as they
     were seen then; the first member of `space` made all vectors. `alike`: whether the rows before `first` were seen
@@ -100,7 +101,8 @@ def cross_fit(
     """Speak of a task's known rows by networks that never saw their labels, of its test rows by `final`.
 
     Only an event task's own labels teach its folds, no node task's. Where labels stop at the test part's cut
-    (`split.labels_stop`), they stop at each fold's too: trees must learn on rows that look as the test rows will.
+    (`split.labels_stop`), they stop at each fold's too: trees must learn on rows that look as the test rows will. In a
+    random split the labels of a fold's own rows stay hidden, as those of the test part do.
     """
     torch.set_num_threads(trainer.threads)
     known, test, times = rows_of(bench, task)
@@ -112,8 +114,11 @@ def cross_fit(
     logits, vectors, tabular = [], [], []
     for begin, end in itertools.pairwise(cuts.tolist()):
         rows = known[begin:end]
-        phase = _before(bench, task, behaviour, known, begin, int(times[known[begin]]))
-        networks = _trained(bench, phase, model, trainer, seed=seed, epochs=epochs)
+        cut = bench.judged.cut if bench.split.random else int(times[known[begin]])
+        phase = _before(bench, task, behaviour, known, begin, end, cut)
+        spaces = bench.encodings(model, phase)
+        members = bench.trained(model, phase, spaces, trainer, seed=seed, epochs=epochs)
+        networks = Networks([network for network, _, _ in members], spaces)
         space = space or networks
         logits.append(speaker.logits(networks, phase, rows))
         vectors.append(speaker.vectors(space, phase, rows))
@@ -131,25 +136,38 @@ def cross_fit(
         ),
         Spoken(speaker.vectors(space, bench.judged, test), speaker.logits(final, bench.judged, test)),
         space,
-        alike=not bench.split.labels_stop,
+        alike=bench.split.random or not bench.split.labels_stop,
     )
 
 
 def rows_of(bench: Workbench, task: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Known and test rows of a task in order of time, and the time of every row: of events, or of questions."""
+    """Known and test rows of a task in order of time, and the time of every row: of events, or of questions. Known rows
+    of a random split are shuffled, always alike."""
     if task == EVENTS:
-        return np.flatnonzero(bench.judged.fitted), np.flatnonzero(bench.judged.judged), bench.log.event_time
+        known, test = np.flatnonzero(bench.judged.fitted), np.flatnonzero(bench.judged.judged)
+        return np.random.default_rng(0).permutation(known) if bench.split.random else known, test, bench.log.event_time
     node = bench.judged.nodes[task]
     known = node.fitted & ~node.beside
     return np.flatnonzero(known), np.flatnonzero(node.judged), node.questions.as_of
 
 
-def _before(bench: Workbench, task: str, behaviour: BehaviourSpec, known: np.ndarray, begin: int, cut: int) -> Phase:
-    """A phase in which only rows before `known[begin]` are learnt from, and labels stop at `cut` if they do in the
-    split."""
+def in_order(table: TreeRows, rows: np.ndarray) -> TreeRows:
+    """A table of the fitted `rows`, which lie in order of time, in the order of `rows`."""
+    at = np.searchsorted(np.sort(rows), rows)
+    return replace(table, fit_x=table.fit_x[at], fit_y=table.fit_y[at])
+
+
+def _before(
+    bench: Workbench, task: str, behaviour: BehaviourSpec, known: np.ndarray, begin: int, end: int, cut: int
+) -> Phase:
+    """A phase in which only rows before `known[begin]` are learnt from. Labels stop at `cut` if they do in the split;
+    in a random one those of `known[begin:end]` are hidden."""
     phase = bench.judged
     if bench.split.labels_stop:
-        seen = phase_of(bench.log, bench.split.refit_hidden | (bench.log.label_known_time > cut), behaviour)
+        hidden = bench.log.label_known_time > cut
+        if bench.split.random:
+            hidden[known[begin:end]] = True
+        seen = phase_of(bench.log, bench.split.refit_hidden | hidden, behaviour)
         phase = replace(phase, graph=seen.graph, columns=seen.columns)
     if task == EVENTS:
         mask = np.zeros(len(bench.log), bool)
@@ -172,21 +190,8 @@ def _tabular(bench: Workbench, task: str, phase: Phase, rows: np.ndarray) -> Tre
     mask = np.zeros(len(bench.log), bool)
     mask[rows] = True
     # Categories are numbered by what is known at the test part's cut, as in all other rows.
-    return bench.tree_rows(task, replace(phase, fitted=mask, cut=bench.judged.cut), aggregates=True)
-
-
-def _trained(
-    bench: Workbench, phase: Phase, model: SageSpec, trainer: TrainerSpec, *, seed: int, epochs: int
-) -> Networks:
-    members, spaces = [], bench.encodings(model, phase)
-    for member in range(trainer.members):
-        of_member = seed + 1_000 * member
-        network = bench.network(model, spaces, of_member)
-        ready = bench.ready(model, phase, spaces, of_member)
-        events = ready.events if phase.fitted.any() else None
-        fit(network, ready.inputs, trainer, seed=of_member, events=events, nodes=ready.nodes, epochs=epochs)
-        members.append(network)
-    return Networks(members, spaces)
+    seen = replace(phase, fitted=mask, cut=bench.judged.cut)
+    return in_order(bench.tree_rows(task, seen, aggregates=True), rows)
 
 
 @dataclass
@@ -237,4 +242,4 @@ class _Speaker:
 
     def _stop(self, rows: np.ndarray) -> int:
         """How many events must be embedded to speak of `rows`."""
-        return int(rows[-1]) + 1 if self.task == EVENTS else len(self.bench.log)
+        return int(rows.max()) + 1 if self.task == EVENTS else len(self.bench.log)

@@ -25,7 +25,7 @@ from scipy.special import expit
 from gnn.boosting import LEARNERS, NO_TREES, Rows, Trees
 from gnn.bundle import EVENTS, Bundle
 from gnn.calibration import fit_calibrator
-from gnn.crossfit import CrossFitSpec, CrossFitted, Networks, Spoken, cross_fit, rows_of
+from gnn.crossfit import CrossFitSpec, CrossFitted, Networks, Spoken, cross_fit, in_order, rows_of
 from gnn.embedding_table import CLOCK, EMBEDDING, column_names
 from gnn.evaluation import Evaluation, EvaluationSpec, ScoredRows, best_row, evaluate, short, signed
 from gnn.metrics import Interval, Undefined
@@ -96,7 +96,7 @@ class DownstreamSpec:
 
 @dataclass(frozen=True)
 class Stacked:
-    """One task's rows for trees, known ones and test ones in order of time.
+    """One task's rows for trees, known ones and test ones in the order of `gnn.crossfit.rows_of`.
 
     `raw` and `full` hold all known rows, without and with aggregates; `said` what networks said of those of them that
     they had not learnt from, and of the test rows.
@@ -109,7 +109,10 @@ class Stacked:
     @classmethod
     def of(cls, bench: Workbench, task: str, said: CrossFitted) -> Stacked:
         """Lay out the rows of the judged phase."""
-        raw, full = (bench.tree_rows(task, bench.judged, aggregates=aggregates) for aggregates in (False, True))
+        known = rows_of(bench, task)[0]
+        raw, full = (
+            in_order(bench.tree_rows(task, bench.judged, aggregates=aggregates), known) for aggregates in (False, True)
+        )
         return cls(raw, full, said)
 
     def known(self, variant: str) -> Rows:

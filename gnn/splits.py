@@ -60,6 +60,11 @@ class Split:
         return self.valid_cut < self.cut or bool(self.valid.any())
 
     @property
+    def random(self) -> bool:
+        """Whether known and test rows lie among each other, drawn from the same stretch of time."""
+        return self.cut == self.end
+
+    @property
     def labels_stop(self) -> bool:
         """Whether labels that become known after the cut stay hidden from the test part."""
         return bool(self.refit_hidden.any())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -204,18 +204,41 @@ class Workbench:
         spaces = self.encodings(model, self.judged, checkpoint.of_member(0) if checkpoint else None)
         if checkpoint:
             checkpoint = replace(checkpoint, cut=self.judged.cut, spaces=spaces)
+        trained = self.trained(
+            model, self.judged, spaces, trainer, seed=seed, epochs=epochs, checkpoint=checkpoint, on_epoch=on_epoch
+        )
+        for network, ready, fitted in trained:
+            records.append(fitted.history)
+            logits.append(ready.logits(network))
+            members.append(network)
+        return members, spaces, {task: np.mean([said[task] for said in logits], 0) for task in logits[0]}, records[0]
+
+    def trained(
+        self,
+        model: SageSpec,
+        phase: Phase,
+        spaces: Mapping[str, FeatureSpace],
+        trainer: TrainerSpec,
+        *,
+        seed: int,
+        epochs: int,
+        checkpoint: Checkpoint | None = None,
+        on_epoch: Callable[[EpochRecord], None] | None = None,
+    ) -> Iterator[tuple[TemporalSage, Ready, Fitted]]:
+        """The members one after the other, each trained for `epochs` on the phase's fitted rows from a seed of its own;
+        with the phase as it saw it, and its record. `on_epoch` is told of the first."""
+        ready = None
         for member in range(trainer.members):
             of_member = seed + 1_000 * member
-            network, ready = self.network(model, spaces, of_member), self.ready(model, self.judged, spaces, of_member)
+            network = self.network(model, spaces, of_member)
+            if ready is None or model.edges == "shuffled":  # only how edges are dealt depends on the seed
+                ready = self.ready(model, phase, spaces, of_member)
             fitted = fit(
                 network, ready.inputs, trainer, seed=of_member, events=ready.events, nodes=ready.nodes, epochs=epochs,
                 checkpoint=checkpoint.of_member(member) if checkpoint else None,
                 on_epoch=on_epoch if member == 0 else None,
             )  # fmt: skip
-            records.append(fitted.history)
-            logits.append(ready.logits(network))
-            members.append(network)
-        return members, spaces, {task: np.mean([said[task] for said in logits], 0) for task in logits[0]}, records[0]
+            yield network, ready, fitted
 
     def encodings(
         self, model: SageSpec, phase: Phase, checkpoint: Checkpoint | None = None
@@ -234,7 +257,8 @@ class Workbench:
     def ready(self, model: SageSpec, phase: Phase, spaces: Mapping[str, FeatureSpace], seed: int) -> Ready:
         """A phase in the form that the trainer takes."""
         inputs = NetworkInputs.of(phase.graph, spaces[EVENTS], phase.columns, k=model.k, edges=model.edges, seed=seed)
-        events = EventTarget(torch.from_numpy(self.label), phase.fitted, phase.judged) if self.events else None
+        taught = self.events and phase.fitted.any()
+        events = EventTarget(torch.from_numpy(self.label), phase.fitted, phase.judged) if taught else None
         nodes = []
         for name, node in phase.nodes.items():
             asked = NodeInputs.of(inputs, spaces[name], node.questions, node.columns, k=model.node_k)

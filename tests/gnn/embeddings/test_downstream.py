@@ -33,7 +33,7 @@ from gnn.embed import Embedder
 from gnn.evaluation import EvaluationSpec, ScoredRows, evaluate
 from gnn.metrics import Undefined
 from gnn.node_task import NodeTask
-from gnn.splits import TimeSplit
+from gnn.splits import RandomSplit, TimeSplit
 from gnn.temporal_sage import SageSpec
 from gnn.trainer import TrainerSpec
 from gnn.workbench import Workbench
@@ -214,6 +214,55 @@ def test_the_proof_sets_every_learner_and_variant_beside_the_network(bench: Work
     assert {row.model for row in found.judged.table} == models | {"temporal_sage"}
     assert "networks that never saw their labels" in found.judged.verdict and len(found.parts) == FOLDS.folds + 1
     assert [part.learnt for part in found.parts] == [said.first, said.first + int((said.fold == 0).sum()), known]
+
+
+# ---------------------------------------------------------------- random splits
+
+
+def drawn(log: EventLog) -> Workbench:
+    return Workbench.lay_out(log, RandomSplit(test_share=0.3, valid_share=0.2).apply(log), BEHAVIOUR)
+
+
+@pytest.fixture(scope="module")
+def mixed(log: EventLog) -> tuple[Workbench, CrossFitted]:
+    bench = drawn(log)
+    return bench, fitted(bench)
+
+
+def test_known_rows_of_a_random_split_are_cut_in_random_order(mixed: tuple[Workbench, CrossFitted]) -> None:
+    bench, said = mixed
+    known, spoken = rows_of(bench, EVENTS)[0], rows_of(bench, EVENTS)[0][said.first :]
+    assert set(known) == set(np.flatnonzero(bench.judged.fitted)) and (rows_of(bench, EVENTS)[0] == known).all()
+    for fold in range(FOLDS.folds):
+        rows = spoken[said.fold == fold]
+        assert rows.min() < np.quantile(known, 0.2) and rows.max() > np.quantile(known, 0.8)
+    stacked = Stacked.of(bench, EVENTS, said)
+    assert (stacked.known("score").y == bench.label[spoken]).all()
+    assert (stacked.known("aggregates").y == bench.label[known]).all()
+    raw = bench.tree_rows(EVENTS, bench.judged, aggregates=False)
+    sorted_rows = np.argsort(np.argsort(known))
+    np.testing.assert_array_equal(stacked.known("raw").x, raw.fit_x[sorted_rows])
+    np.testing.assert_array_equal(
+        stacked.known("same_rows").x[:, : raw.fit_x.shape[1]], raw.fit_x[sorted_rows[said.first :]]
+    )
+
+
+def test_labels_of_a_fold_say_nothing_about_it_in_a_random_split(
+    mixed: tuple[Workbench, CrossFitted], log: EventLog
+) -> None:
+    bench, said = mixed
+    last = said.fold == FOLDS.folds - 1
+    label = log.label.copy()
+    rows = rows_of(bench, EVENTS)[0][said.first :][last]
+    label[rows] = 1 - label[rows]
+    split = bench.split
+    flipped = Workbench.lay_out(replace(log, label=label), split, BEHAVIOUR)
+    again = fitted(flipped, final=bench)
+    assert (again.known.logits[last] == said.known.logits[last]).all()
+    assert (again.tabular.fit_y[last] != said.tabular.fit_y[last]).all()
+    np.testing.assert_array_equal(again.tabular.fit_x[last], said.tabular.fit_x[last])
+    # Rows of the other fold were shown these labels, as test rows are shown those of all known rows.
+    assert (again.known.logits[~last] != said.known.logits[~last]).any()
 
 
 # ---------------------------------------------------------------- entities
