@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gnn.encoders import FeatureSpace, arrays_of, columns_of, names_of, spaces_from
 from graphs.errors import ConfigError
+from graphs.folders import whole_file
 
 WARM = ("model.", "features.", "task.")
 """What must be as it was where a training on other data begins at the weights of an older one."""
@@ -49,13 +50,12 @@ class Checkpoint:
         return replace(self, path=self.path.with_stem(f"{self.path.stem}-{number}"))
 
     def save(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        """Write the state as safetensors, aside and moved into place."""
+        """Write the state as safetensors, whole or not at all."""
         kept = {name: value.cpu().contiguous() for name, value in tensors.items()}
         kept |= {f"space.{name}": array for name, array in arrays_of(self.spaces).items()}
         own = {"data": self.data, "told": dict(self.told), "cut": self.cut, "columns": columns_of(self.spaces)}
-        aside = self.path.with_suffix(".partial")
-        save_file(kept, aside, {"run": json.dumps({**facts, **own})})
-        aside.replace(self.path)
+        with whole_file(self.path) as made:
+            save_file(kept, made, {"run": json.dumps({**facts, **own})})
 
     def encodings(self, fresh: Mapping[str, FeatureSpace]) -> Mapping[str, FeatureSpace]:
         """The encodings that the saved weights go with: a category has its number in them, whatever newer tables hold.

@@ -32,6 +32,7 @@ from gnn.metrics import Interval, Undefined
 from gnn.report import write_report
 from gnn.workbench import TreeRows, Workbench
 from graphs.errors import ConfigError, NotFoundError
+from graphs.folders import whole_file, write_json
 from graphs.ingest import ingest
 from graphs.schema import DataSchema
 from graphs.signatures import check_config
@@ -398,7 +399,8 @@ def downstream(*, run: str, proof: DownstreamSpec, output: str, task: str | None
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder, found, bundle, chosen)
     space = _space_bundle(bundle, bench, chosen, said, trained["evaluation"]).save(folder / "bundle")
-    pq.write_table(stacked_table(bench, chosen, said, space.version), folder / "vectors.parquet")
+    with whole_file(folder / "vectors.parquet") as made:
+        pq.write_table(stacked_table(bench, chosen, said, space.version), made)
     log.info("%s", found.judged.verdict)
     return folder
 
@@ -468,7 +470,7 @@ def _write(folder: Path, proof: Proof, bundle: Bundle, task: str) -> None:
         "parts": [asdict(part) for part in proof.parts],
         "evaluation": proof.judged.to_json(),
     }
-    (folder / "metrics.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / "metrics.json", told)
     write_report(
         proof.judged,
         folder / "report.html",

@@ -37,7 +37,7 @@ from gnn.trainer import TrainerSpec
 from gnn.workbench import TrainedNetworks, Workbench
 from graphs.behaviour import BehaviourSpec
 from graphs.errors import ConfigError, NotFoundError
-from graphs.folders import write_json
+from graphs.folders import whole_file, write_json
 from graphs.ingest import Ingested, ingest, ingest_into
 from graphs.leaks import refuse_answer_columns
 from graphs.schema import DataSchema
@@ -436,6 +436,5 @@ def _read_scores(path: Path) -> tuple[ScoredRows, dict[str, np.ndarray | Undefin
 
 
 def _write_table(path: Path, table: pa.Table) -> None:
-    aside = path.with_suffix(".partial")
-    pq.write_table(table, aside, coerce_timestamps="us")
-    aside.replace(path)
+    with whole_file(path) as made:
+        pq.write_table(table, made, coerce_timestamps="us")

@@ -20,6 +20,7 @@ from markupsafe import Markup
 from gnn.charts import Axis, Chart, interval_bar, log_axis, number_axis, percent_axis
 from gnn.evaluation import TITLES, Evaluation, GroupRow, TableRow, short, signed
 from gnn.metrics import Interval, Metric, Undefined
+from graphs.folders import write_text
 
 if TYPE_CHECKING:
     from gnn.downstream import Part
@@ -59,14 +60,12 @@ def write_report(
     importance: Mapping[str, float] | None = None,
     stacked: Sequence[Part] = (),
 ) -> None:
-    """Write `render_report` to `path`, under a temporary name first so that no half page is ever seen."""
+    """Write `render_report` to `path`, whole or not at all."""
     page = render_report(
         evaluation, title=title, history=history, facts=facts, validation=validation, config=config, badges=badges,
         importance=importance, stacked=stacked,
     )  # fmt: skip
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(path)
+    write_text(path, page)
 
 
 def render_report(

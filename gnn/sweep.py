@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from graphs.config import check_config, compose, save_config
 from graphs.errors import ConfigError
+from graphs.folders import write_json
 
 log = logging.getLogger(__name__)
 
@@ -98,8 +99,8 @@ def sweep(
 
     study.optimize(run, n_trials=max(0, trials - len(study.trials)))
     done = [{"number": t.number, "value": t.value, "overrides": t.user_attrs["overrides"]} for t in study.trials]
-    (folder / "trials.json").write_text(json.dumps(done, indent=1))
-    (folder / "best.json").write_text(json.dumps(done[study.best_trial.number], indent=1))
+    write_json(folder / "trials.json", done)
+    write_json(folder / "best.json", done[study.best_trial.number])
     log.info("best of %d: %s %.4f with %s", len(done), objective, study.best_value, study.best_params)
     return folder
 

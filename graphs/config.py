@@ -34,6 +34,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from graphs.errors import ConfigError, DataError, NotFoundError, RingtraceError
+from graphs.folders import write_text
 from graphs.logs import log_to, mask
 from graphs.signatures import INPUT_PATHS, check_config, nearest
 
@@ -137,9 +138,9 @@ def _search(folders: Sequence[Path]) -> list[str]:
 def save_config(config: Mapping[str, Any], folder: Path) -> Path:
     """Write a composed configuration to config.yaml in `folder`, so that a run says what it was told."""
     folder.mkdir(parents=True, exist_ok=True)
-    aside = folder / "config.yaml.partial"
-    aside.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
-    return aside.replace(folder / "config.yaml")
+    path = folder / "config.yaml"
+    write_text(path, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+    return path
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:

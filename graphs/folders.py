@@ -36,8 +36,21 @@ def whole_folder(folder: Path, mark: str, what: str) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a path to write to whose file becomes `path` once the block has ended without an error."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        made = Path(folder) / path.name
+        yield made
+        made.replace(path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file of UTF-8, line ends as they are."""
+    with whole_file(path) as made:
+        made.write_text(text, encoding="utf-8", newline="")
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON to `path`, under another name first, so that no half of it is ever seen."""
-    aside = path.with_suffix(".partial")
-    aside.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    aside.replace(path)
+    """Write `value` as a whole file of JSON."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +30,7 @@ from graphs.events import (
     EventLog,
     Role,
 )
-from graphs.folders import write_json
+from graphs.folders import whole_file, write_json
 from graphs.readers import read_blocks
 from graphs.report import Findings, TableSummary, ValidationReport, failed_json, shown_time
 from graphs.schema import DataSchema, EntityTable, EventTable, feature_names
@@ -643,10 +641,8 @@ def _write_quarantine(tables: Sequence[Columns], findings: Findings, schema: Dat
         ]
         if parts:
             target = folder / f"{columns.name}.parquet"
-            handle, name = tempfile.mkstemp(dir=folder, suffix=".partial")
-            os.close(handle)
-            pq.write_table(pa.concat_tables(parts, promote_options="default"), name)
-            Path(name).replace(target)
+            with whole_file(target) as made:
+                pq.write_table(pa.concat_tables(parts, promote_options="default"), made)
             written.append(str(target))
     return tuple(written)
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from graphs.folders import whole_file
 from graphs.investigation.answers import QueueFilter
 from graphs.investigation.masking import Entity
 from graphs.investigation.queries_cases import case_sheet
@@ -86,10 +86,8 @@ def queue_csv(workspace: Workspace, actor: Actor, *, where: QueueFilter | None =
 
 def write(path: Path, content: str | bytes) -> None:
     """Write an export to a file that is whole or not there, line ends as they are."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        made = Path(folder) / path.name
+    with whole_file(path) as made:
         made.write_bytes(content.encode() if isinstance(content, str) else content)
-        made.replace(path)
 
 
 def to_csv(rows: Iterable[Any]) -> str:
