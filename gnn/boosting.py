@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 MAX_ROUNDS = 2000
 PATIENCE = 100
+VALID_SHARE = 0.2
 ROUNDS_UNCHOSEN = 200
 """Rounds where no validation row can choose: too few classes."""
 
@@ -38,6 +39,12 @@ class Rows:
 
     def __getitem__(self, taken: slice) -> Rows:
         return Rows(self.x[taken], self.y[taken], None if self.start is None else self.start[taken])
+
+    def held_back(self) -> tuple[Rows, Rows]:
+        """Rows in order of time without the last `VALID_SHARE` of them, and these, which choose how many rounds where
+        there is no validation part."""
+        judging = max(1, round(VALID_SHARE * len(self)))
+        return self[:-judging], self[-judging:]
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from gnn.blocks import embed_all
 from gnn.bundle import EVENTS
 from gnn.embed import weighted_mean
 from gnn.encoders import FeatureSpace
+from gnn.nodes import node_columns
 from gnn.temporal_sage import SageSpec, TemporalSage
 from gnn.trainer import TrainerSpec
 from gnn.workbench import Phase, Ready, TreeRows, Workbench, phase_of
@@ -161,21 +162,29 @@ def _before(
     bench: Workbench, task: str, behaviour: BehaviourSpec, known: np.ndarray, begin: int, end: int, cut: int
 ) -> Phase:
     """A phase in which only rows before `known[begin]` are learnt from. Labels stop at `cut` if they do in the split;
-    in a random one those of `known[begin:end]` are hidden."""
+    in a random one those of `known[begin:end]` are hidden. Of entities that are still to be spoken of only such answers
+    are learnt as were known by `cut`."""
     phase = bench.judged
     if bench.split.labels_stop:
         hidden = bench.log.label_known_time > cut
         if bench.split.random:
             hidden[known[begin:end]] = True
         seen = phase_of(bench.log, bench.split.refit_hidden | hidden, behaviour)
-        phase = replace(phase, graph=seen.graph, columns=seen.columns)
+        nodes = {
+            name: replace(node, columns=node_columns(seen.graph, node.questions, behaviour))
+            for name, node in phase.nodes.items()
+            if name == task
+        }
+        phase = replace(phase, graph=seen.graph, columns=seen.columns, nodes=nodes)
     if task == EVENTS:
         mask = np.zeros(len(bench.log), bool)
         mask[known[:begin]] = True
         return replace(phase, fitted=mask, cut=cut, nodes={})
     node = phase.nodes[task]
+    asked = node.questions
     # A question beside another has the same answer: it must not be learnt before the other is spoken of.
-    still_to_come = node.beside & np.isin(node.questions.entity, node.questions.entity[known[begin:]])
+    unknown = bench.tasks[task].answers(bench.log, asked.entity, asked.as_of, cut) != node.label
+    still_to_come = (node.beside | unknown) & np.isin(asked.entity, asked.entity[known[begin:]])
     fitted = (np.arange(len(node.label)) < known[begin]) & ~still_to_come
     nodes = {task: replace(node, fitted=fitted)}
     return replace(phase, fitted=np.zeros_like(phase.fitted), cut=cut, nodes=nodes)
@@ -183,13 +192,14 @@ def _before(
 
 def _tabular(bench: Workbench, task: str, phase: Phase, rows: np.ndarray) -> TreeRows:
     """The trees' columns of `rows` (they stand as the fitted ones) as the phase sees them."""
+    # Categories are numbered by what is known at the test part's cut, as in all other rows.
     if task != EVENTS:
-        whole, known = bench.tree_rows(task, bench.judged, aggregates=True), rows_of(bench, task)[0]
-        at = np.searchsorted(known, rows)
+        judged, known = bench.judged.nodes[task], rows_of(bench, task)[0]
+        seen = replace(bench.judged, nodes={task: replace(judged, columns=phase.nodes[task].columns)})
+        whole, at = bench.tree_rows(task, seen, aggregates=True), np.searchsorted(known, rows)
         return replace(whole, fit_x=whole.fit_x[at], fit_y=whole.fit_y[at])
     mask = np.zeros(len(bench.log), bool)
     mask[rows] = True
-    # Categories are numbered by what is known at the test part's cut, as in all other rows.
     seen = replace(phase, fitted=mask, cut=bench.judged.cut)
     return in_order(bench.tree_rows(task, seen, aggregates=True), rows)
 

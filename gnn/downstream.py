@@ -39,9 +39,6 @@ from graphs.signatures import check_config
 
 log = logging.getLogger(__name__)
 
-VALID_SHARE = 0.2
-"""The last of the rows that trees are grown on choose how many rounds, before they are grown again on all."""
-
 VARIANTS: Mapping[str, tuple[str, ...]] = {
     "raw": ("raw",),
     "raw_embeddings": ("raw", "embedding", "score"),
@@ -197,14 +194,8 @@ def grow(
     @cache
     def grown(variant: str) -> Grown | Undefined:
         known = stacked.known(variant)
-        judging = max(1, round(VALID_SHARE * len(known)))
-        trees = LEARNERS[learner](
-            known[:-judging],
-            known[-judging:],
-            seed=seed,
-            categorical=stacked.categorical(variant),
-            threads=threads,
-        )
+        fit, valid = known.held_back()
+        trees = LEARNERS[learner](fit, valid, seed=seed, categorical=stacked.categorical(variant), threads=threads)
         if isinstance(trees, Undefined):
             return trees
         return Grown(trees.anew(known), known.x.shape[1], starts=known.start is not None)

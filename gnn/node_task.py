@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 
 from gnn.nodes import NodeQuestions
-from gnn.splits import Split
 from graphs.errors import ConfigError
 from graphs.events import MICROSECONDS_PER_DAY, MISSING, NEVER, UNLABELLED, EventLog
 
@@ -32,9 +31,10 @@ class NodeTask:
     """Is this entity a fraud, as of T? Asked at regular snapshots.
 
     `answer`: "events" calls an entity fraudulent if one of its events in [T - active_days, T + horizon_days) was a
-    fraud; "entity" takes the label of the entity table. Asked of entities with an event in the last `active_days`;
-    `every_days` lies between snapshots. Answers not known yet leave the question out; an entity whose label is not
-    fraud *yet* counts as clean, as it would to anybody then.
+    fraud, clean if it is known of one that it was none, or it took part in none of a type that has labels; "entity"
+    takes the label of the entity table. Asked of entities with an event in the last `active_days`; `every_days` lies
+    between snapshots. A question that nobody can answer yet is left out, whether its labels come later or never.
+    `unknown`: "clean" calls entities clean whose label in the table is not known, since it names frauds only.
 
     `new_after_days` asks of new entities instead: each once, so many days after it was first seen (in events of type
     `first_seen_in`), or at the part's end where that comes first. All are then looked at in the same phase of life.
@@ -43,6 +43,7 @@ class NodeTask:
 
     entity_type: str
     answer: Literal["events", "entity"] = "events"
+    unknown: Literal["left_out", "clean"] = "left_out"
     every_days: float = 7.0
     active_days: float = 30.0
     horizon_days: float = 0.0
@@ -60,12 +61,12 @@ class NodeTask:
                 "set new_after_days, the age at which they are judged"
             )
 
-    def settled(self, split: Split) -> int:
-        """The last instant (µs UTC) whose answers may be learnt from. After it only the bad news has arrived: those
-        whose events are all innocent are still open, and all others would look like fraud."""
+    def settled(self, cut: int, maturity: int) -> int:
+        """The last instant (µs UTC) whose answers may be learnt from at `cut`, where labels of events take `maturity`
+        (µs). After it only the bad news has arrived, and whoever has any label would look like fraud."""
         if self.answer == "entity":
-            return split.cut
-        return split.settled - round(self.horizon_days * MICROSECONDS_PER_DAY)
+            return cut
+        return cut - maturity - round(self.horizon_days * MICROSECONDS_PER_DAY)
 
     def examples(
         self, log: EventLog, start: int, stop: int, *, known_by: int = NEVER - 1, learn: bool = False
@@ -80,17 +81,13 @@ class NodeTask:
             return self._of_new(log, slots, first_seen, start, stop, known_by, self.also_after_days if learn else ())
         step = round(self.every_days * MICROSECONDS_PER_DAY)
         moments = np.arange(stop, start, -step)[::-1]
-        asked, labels = [np.zeros(0, np.int32)], [np.zeros(0, np.float32)]
-        times = [np.zeros(0, np.int64)]
-        for moment in moments:
-            entities = self._asked_at(log, slots, first_seen, int(moment))
-            label = self._answers(log, slots, entities, int(moment), known_by)
-            there = np.isfinite(label)
-            asked.append(entities[there])
-            labels.append(label[there])
-            times.append(np.full(int(there.sum()), moment, np.int64))
-        questions = NodeQuestions(self.entity_type, np.concatenate(asked), np.concatenate(times))
-        return NodeExamples(questions, np.concatenate(labels), np.zeros(len(questions), bool))
+        asked = [self._asked_at(log, slots, first_seen, int(moment)) for moment in moments]
+        entities = np.concatenate([np.zeros(0, np.int32), *asked])
+        times = np.repeat(moments, [len(each) for each in asked]).astype(np.int64)
+        label = self.answers(log, entities, times, known_by)
+        there = np.isfinite(label)
+        questions = NodeQuestions(self.entity_type, entities[there], times[there])
+        return NodeExamples(questions, label[there], np.zeros(len(questions), bool))
 
     def _of_new(
         self,
@@ -106,8 +103,6 @@ class NodeTask:
         reaches."""
         assert self.new_after_days is not None
         entities = np.flatnonzero((first_seen >= start) & (first_seen < stop)).astype(np.int32)
-        label = self._answers(log, slots, entities, stop, known_by)
-        entities, label = entities[np.isfinite(label)], label[np.isfinite(label)]
         ages = np.array([self.new_after_days, *also_after_days]) * MICROSECONDS_PER_DAY
         # (ages, entities): the age that is judged first, so that it is the one to stay where two fall on `stop`.
         as_of = np.minimum(first_seen[entities] + ages.round().astype(np.int64)[:, None], stop)
@@ -115,8 +110,12 @@ class NodeTask:
         age, place = np.nonzero(~again)
         order = np.argsort(as_of[age, place], kind="stable")
         age, place = age[order], place[order]
+        # What is judged of an entity is learnt of it at every age: the answer at the first.
+        label = self.answers(log, entities, as_of[0], known_by)[place]
+        there = np.isfinite(label)
+        age, place = age[there], place[there]
         questions = NodeQuestions(self.entity_type, entities[place], as_of[age, place])
-        return NodeExamples(questions, label[place], beside=age > 0)
+        return NodeExamples(questions, label[there], beside=age > 0)
 
     def _first_seen(self, log: EventLog, slots: list[int]) -> np.ndarray:
         """(entities,) µs UTC of the first visible event, NEVER for none."""
@@ -140,8 +139,9 @@ class NodeTask:
         entities = np.unique(seen[seen != MISSING])
         return entities[first_seen[entities] < moment].astype(np.int32)
 
-    def _answers(self, log: EventLog, slots: list[int], entities: np.ndarray, moment: int, known_by: int) -> np.ndarray:
-        """(entities,) float32: 1, 0, or NaN where nobody could know by `known_by`."""
+    def answers(self, log: EventLog, entities: np.ndarray, as_of: np.ndarray, known_by: int) -> np.ndarray:
+        """What was known by `known_by` of `entities` (questions,) at the instants `as_of`: (questions,) float32, 1, 0,
+        or NaN where nobody could know."""
         if self.answer == "entity":
             labels = log.entity_labels.get(self.entity_type)
             if labels is None:
@@ -149,20 +149,26 @@ class NodeTask:
                     f"nodes: entity table '{self.entity_type}' has no label; map one or use answer: events"
                 )
             value = labels.label[entities]
-            fraud = (value == 1) & (labels.known_time[entities] <= known_by)
-            return np.where(value == UNLABELLED, np.nan, fraud).astype(np.float32)
-        since = moment - round(self.active_days * MICROSECONDS_PER_DAY)
-        until = moment + round(self.horizon_days * MICROSECONDS_PER_DAY)
-        low, high = np.searchsorted(log.event_time, [since, until])
-        known = log.label_known_time[low:high] <= known_by
-        fraud = np.zeros(len(log.entity_ids[self.entity_type]), bool)
-        open_ = np.zeros_like(fraud)
+            known = (value != UNLABELLED) & (labels.known_time[entities] <= known_by)
+            return np.where(known, value == 1, np.nan if self.unknown == "left_out" else 0.0).astype(np.float32)
+        known = (log.label != UNLABELLED) & (log.label_known_time <= known_by)
+        has_labels = np.isin(log.event_type, np.unique(log.event_type[known]))
+        since = as_of - round(self.active_days * MICROSECONDS_PER_DAY)
+        until = as_of + round(self.horizon_days * MICROSECONDS_PER_DAY)
+        low, high = np.searchsorted(log.event_time, since), np.searchsorted(log.event_time, until)
+        slots = [slot for slot, role in enumerate(log.roles) if role.entity_type == self.entity_type]
+        fraud, clean, asked = (np.zeros(len(entities), np.int64) for _ in range(3))
         for slot in slots:
-            entity = log.entities[low:high, slot]
-            there = entity != MISSING
-            label = log.label[low:high]
-            fraud[entity[there & known & (label == 1)]] = True
-            open_[entity[there & ~known & (label != UNLABELLED)]] = True
-        answer = fraud[entities].astype(np.float32)
-        answer[~fraud[entities] & open_[entities]] = np.nan
-        return answer
+            rows = np.flatnonzero(log.entities[:, slot] != MISSING)
+            # Events of an entity stand together, in order of time.
+            place = np.sort(log.entities[rows, slot].astype(np.int64) * len(log) + rows)
+            event = place % max(1, len(log))
+            first, last = (np.searchsorted(place, entities.astype(np.int64) * len(log) + at) for at in (low, high))
+            for count, counted in (
+                (fraud, known & (log.label == 1)),
+                (clean, known & (log.label == 0)),
+                (asked, has_labels),
+            ):
+                running = np.concatenate([[0], np.cumsum(counted[event])])
+                count += running[last] - running[first]
+        return np.where(fraud > 0, 1.0, np.where((clean > 0) | (asked == 0), 0.0, np.nan)).astype(np.float32)

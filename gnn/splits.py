@@ -65,6 +65,11 @@ class Split:
         return self.cut == self.end
 
     @property
+    def maturity(self) -> int:
+        """µs within which the labels known by the cut had arrived."""
+        return self.cut - self.settled
+
+    @property
     def labels_stop(self) -> bool:
         """Whether labels that become known after the cut stay hidden from the test part."""
         return bool(self.refit_hidden.any())
@@ -115,7 +120,7 @@ class TimeSplit:
         stop = instant(self.test_until) if self.test_until else int(time[-1]) + 1
         in_range = labelled & (time >= start) & (time < stop)
         cut = instant(self.test_from) if self.test_from else _at_share(time[in_range], 1 - self.test_share)
-        refit = in_range & (time < cut) & (known <= cut)
+        refit = in_range & (log.visible_time < cut) & (known <= cut)
         settled = cut - self._maturity(known[refit] - time[refit])
         refit &= time <= settled
         if labelled.any() and not refit.any():
@@ -128,7 +133,7 @@ class TimeSplit:
         else:
             valid_cut = instant(self.valid_from) if self.valid_from else _at_share(time[refit], 1 - self.valid_share)
         valid = refit & (time >= valid_cut)
-        fit = refit & (time < valid_cut)
+        fit = refit & (log.visible_time < valid_cut) & (known <= valid_cut) & (time <= valid_cut - (cut - settled))
         nobody = np.zeros(len(log), bool)
         fit_hidden, refit_hidden = (known > valid_cut, known > cut) if self.labels_stop else (nobody, nobody)
         test = in_range & (time >= cut)

@@ -75,8 +75,8 @@ class TrainerSpec:
         return float(np.sqrt((1 - rate) / rate)) if self.positive_weight == "balanced" else float(self.positive_weight)
 
     def capped(self, epochs: int | None) -> TrainerSpec:
-        """The same training with at most `epochs` epochs and one member: good enough for a control."""
-        return replace(self, epochs=self.epochs if epochs is None else min(epochs, self.epochs), members=1)
+        """The same training with at most `epochs` epochs: good enough for a control."""
+        return replace(self, epochs=self.epochs if epochs is None else min(epochs, self.epochs))
 
 
 @dataclass(frozen=True)

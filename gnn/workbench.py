@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import torch
 
 from gnn.blocks import Cache, NetworkInputs, embed_all
+from gnn.boosting import Rows
 from gnn.bundle import EVENTS, build_network
 from gnn.checkpoint import Checkpoint
 from gnn.encoders import Columns, FeatureSpace
@@ -28,6 +29,7 @@ from gnn.splits import Split, hide_labels
 from gnn.temporal_sage import SageSpec, TemporalSage
 from gnn.trainer import EpochRecord, EventTarget, Fitted, NodeTarget, TrainerSpec, fit
 from graphs.behaviour import BehaviourSpec
+from graphs.errors import ConfigError
 from graphs.events import NEVER, EventLog
 from graphs.temporal_graph import TemporalGraph
 
@@ -62,8 +64,8 @@ class Phase:
 
     @property
     def past(self) -> np.ndarray:
-        """Rows whose columns the encoding may be fitted on: everything before the cut (events,)."""
-        return self.graph.log.event_time < self.cut
+        """Rows whose columns the encoding may be fitted on: everything seen before the cut (events,)."""
+        return self.graph.log.visible_time < self.cut
 
 
 @dataclass(frozen=True)
@@ -85,13 +87,15 @@ class TrainedNetworks:
 
 @dataclass(frozen=True)
 class Workbench:
-    """A data set with its split, in its two phases. `events`: whether events are asked about, beside `tasks`."""
+    """A data set with its split, in its two phases. `events`: whether events are asked about, beside `tasks`, by entity
+    type."""
 
     log: EventLog
     split: Split
     events: bool
     choosing: Phase
     judged: Phase
+    tasks: Mapping[str, NodeTask] = field(default_factory=dict)
 
     @classmethod
     def lay_out(
@@ -110,13 +114,20 @@ class Workbench:
         judged = choosing if same else phase_of(events, split.refit_hidden, behaviour)
         fitted, asked, judged_nodes = {}, {}, {}
         for task in tasks:
-            name, settled = task.entity_type, task.settled(split)
-            fitted[name] = task.examples(events, first, min(split.valid_cut, settled), known_by=split.cut, learn=True)
+            name, settled = task.entity_type, task.settled(split.cut, split.maturity)
+            chosen_by = task.settled(split.valid_cut, split.maturity)
+            fitted[name] = task.examples(events, first, chosen_by, known_by=split.valid_cut, learn=True)
             asked[name] = task.examples(events, split.valid_cut, settled, known_by=split.cut)
             refitted = task.examples(events, first, settled, known_by=split.cut, learn=True)
             # Judged is by the truth, whenever it came out, and if nobody wrote down when.
             told = task.examples(events, split.cut, last, known_by=NEVER)
             judged_nodes[name] = _node_phase(judged.graph, behaviour, refitted, told)
+            if (split.has_validation and not len(fitted[name])) or not len(refitted):
+                raise ConfigError(
+                    f"nodes.{name}: nothing to learn from: no answer was known yet when the "
+                    f"{'validation' if len(refitted) else 'test'} part begins. Move the cuts of split, or "
+                    "split.valid_share=0 to train without validation"
+                )
         choosing_nodes = {n: _node_phase(choosing.graph, behaviour, fitted[n], asked[n]) for n in fitted}
         return cls(
             events,
@@ -124,6 +135,7 @@ class Workbench:
             ask_events,
             replace(choosing, fitted=split.fit, judged=split.valid, cut=split.valid_cut, nodes=choosing_nodes),
             replace(judged, fitted=split.refit, judged=split.test, cut=split.cut, nodes=judged_nodes),
+            {task.entity_type: task for task in tasks},
         )
 
     @cached_property
@@ -283,18 +295,23 @@ class Workbench:
     # ------------------------------------------------------------ trees
 
     def lightgbm(self, task: str, *, seed: int, aggregates: bool, threads: int = 1) -> np.ndarray | Undefined:
-        """Scores of a task's test rows by LightGBM on raw columns, with point-in-time `aggregates` beside or not."""
-        choosing, judged = (
-            self.tree_rows(task, phase, aggregates=aggregates) for phase in (self.choosing, self.judged)
-        )
+        """Scores (rows,) of a task's test rows by LightGBM on raw columns, with point-in-time `aggregates` or without.
+
+        Validation rows choose how many rounds, or the last of the known rows where there are none."""
+        judged = self.tree_rows(task, self.judged, aggregates=aggregates)
+        if self.split.has_validation:
+            choosing = self.tree_rows(task, self.choosing, aggregates=aggregates)
+            fit, valid = Rows(choosing.fit_x, choosing.fit_y), Rows(choosing.judge_x, choosing.judge_y)
+        else:
+            fit, valid = Rows(judged.fit_x, judged.fit_y).held_back()
         return lightgbm_floor(
-            choosing.fit_x,
-            choosing.fit_y,
-            choosing.judge_x,
-            choosing.judge_y,
+            fit.x,
+            fit.y,
+            valid.x,
+            valid.y,
             judged.judge_x,
             seed=seed,
-            categorical=choosing.categorical,
+            categorical=judged.categorical,
             refit_x=judged.fit_x,
             refit_y=judged.fit_y,
             threads=threads,

@@ -55,12 +55,17 @@ def test_nothing_younger_than_the_maturity_period_is_learnt_from(laid_out: Workb
 
 def test_what_chooses_the_epoch_lies_behind_what_is_fitted(laid_out: Workbench) -> None:
     choosing = laid_out.choosing.nodes["user"]
-    assert learnt(choosing, "fitted")[0].max() <= laid_out.split.valid_cut / DAY < learnt(choosing, "judged")[0].min()
+    valid_day = laid_out.split.valid_cut / DAY
+    assert learnt(choosing, "fitted")[0].max() <= valid_day - CLEAN_KNOWN
+    assert valid_day < learnt(choosing, "judged")[0].min()
+    events = laid_out.choosing.fitted
+    assert laid_out.log.label_known_time[events].max() <= laid_out.split.valid_cut
 
 
 def test_the_answer_of_an_entity_table_needs_no_maturity(laid_out: Workbench) -> None:
-    assert NodeTask("user", answer="entity").settled(laid_out.split) == laid_out.split.cut
-    assert NodeTask("user", horizon_days=2.0).settled(laid_out.split) == laid_out.split.settled - 2 * DAY
+    split = laid_out.split
+    assert NodeTask("user", answer="entity").settled(split.cut, split.maturity) == split.cut
+    assert NodeTask("user", horizon_days=2.0).settled(split.cut, split.maturity) == split.settled - 2 * DAY
 
 
 def test_only_events_with_a_label_are_taught(log_from_rows: Callable[..., EventLog]) -> None:

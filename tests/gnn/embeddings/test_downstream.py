@@ -16,7 +16,7 @@ from scipy.special import expit, logit
 
 from gnn.boosting import NO_TREES
 from gnn.bundle import EVENTS, Bundle
-from gnn.crossfit import CrossFitSpec, CrossFitted, Networks, cross_fit, rows_of
+from gnn.crossfit import CrossFitSpec, CrossFitted, Networks, _before, cross_fit, rows_of
 from gnn.downstream import (
     VARIANTS,
     DownstreamSpec,
@@ -40,7 +40,8 @@ from gnn.workbench import Workbench
 from graphs.behaviour import BehaviourSpec
 from graphs.config import run
 from graphs.errors import ConfigError
-from graphs.events import EventLog
+from graphs.events import MICROSECONDS_PER_DAY as DAY
+from graphs.events import EventLog, Role
 from graphs.store import load_log
 
 BEHAVIOUR = BehaviourSpec(windows_hours=(24,), label_windows_hours=(24,))
@@ -395,3 +396,37 @@ def test_the_verb_leaves_a_report_and_the_vectors(tmp_path: Path) -> None:
     assert set(rows["space_version"].to_pylist()) == {embedder.space_version}
     page = (output / "report.html").read_text()
     assert "What the trees rest on" in page and "Known rows, part 3" in page
+
+
+def test_answers_that_came_later_are_not_learnt_about_users_still_to_be_spoken_of(
+    log_from_rows: Callable[..., EventLog],
+) -> None:
+    """Ten users pay daily; verdicts of the table are known late, on day 30 of 40."""
+    rows = [
+        {"id": f"p{day}-{user}", "type": "payment", "time": day * DAY + user, "user": f"u{user}", "amount": 1.0}
+        for day in range(40)
+        for user in range(10)
+    ]
+    told = [{"type": "user", "id": f"u{i}", "label": int(i < 3), "label_known": 30 * DAY} for i in range(10)]
+    log = log_from_rows(rows, told, roles=(Role("user", "user"),), event_types=("payment",))
+    split = TimeSplit(test_from="1970-02-05", valid_share=0.0).apply(log)
+    task = NodeTask("user", answer="entity", unknown="clean", every_days=5.0, active_days=5.0)
+    bench = Workbench.lay_out(log, split, BEHAVIOUR, tasks=[task], ask_events=False)
+    node, known = bench.judged.nodes["user"], rows_of(bench, "user")[0]
+    cut = int(node.questions.as_of[known[len(known) // 2]])
+    fitted = _before(bench, "user", BEHAVIOUR, known, len(known) // 2, len(known), cut).nodes["user"].fitted
+    assert node.label[node.fitted].sum() > 0 and cut < 30 * DAY
+    assert fitted.any() and node.label[fitted].sum() == 0
+
+
+def test_where_labels_stop_users_are_seen_as_they_will_be_at_the_test(log: EventLog) -> None:
+    split = TimeSplit(test_share=0.3, valid_share=0.0, maturity_days=0.0, labels_stop=True).apply(log)
+    task = NodeTask("user", every_days=1.0, active_days=1.0)
+    bench = Workbench.lay_out(log, split, BEHAVIOUR, tasks=[task], ask_events=False)
+    node, said = bench.judged.nodes["user"], spoken_of_users(bench, bench)
+    known = rows_of(bench, "user")[0]
+    fresh = bench.tree_rows("user", bench.judged, aggregates=True)
+    counts = [place for place, name in enumerate(fresh.names) if name.endswith(".fraud_count")]
+    shown, stopped = fresh.fit_x[said.first :][:, counts], said.tabular.fit_x[:, counts]
+    assert (np.nan_to_num(shown) >= np.nan_to_num(stopped)).all() and np.nansum(shown) > np.nansum(stopped)
+    assert (said.tabular.fit_y == node.label[known[said.first :]]).all()
