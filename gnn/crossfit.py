@@ -162,8 +162,8 @@ def _before(
     bench: Workbench, task: str, behaviour: BehaviourSpec, known: np.ndarray, begin: int, end: int, cut: int
 ) -> Phase:
     """A phase in which only rows before `known[begin]` are learnt from. Labels stop at `cut` if they do in the split;
-    in a random one those of `known[begin:end]` are hidden. Of entities that are still to be spoken of only such answers
-    are learnt as were known by `cut`."""
+    in a random one those of `known[begin:end]` are hidden. Where entities are asked about again and again, only answers
+    are learnt that had settled by `cut`."""
     phase = bench.judged
     if bench.split.labels_stop:
         hidden = bench.log.label_known_time > cut
@@ -181,12 +181,20 @@ def _before(
         mask[known[:begin]] = True
         return replace(phase, fitted=mask, cut=cut, nodes={})
     node = phase.nodes[task]
-    asked = node.questions
-    # A question beside another has the same answer: it must not be learnt before the other is spoken of.
-    unknown = bench.tasks[task].answers(bench.log, asked.entity, asked.as_of, cut) != node.label
-    still_to_come = (node.beside | unknown) & np.isin(asked.entity, asked.entity[known[begin:]])
-    fitted = (np.arange(len(node.label)) < known[begin]) & ~still_to_come
-    nodes = {task: replace(node, fitted=fitted)}
+    asked, label, about = node.questions, node.label, bench.tasks[task]
+    fitted = np.arange(len(label)) < known[begin]
+    if about.new_after_days is None:
+        then = about.answers(bench.log, asked.entity, asked.as_of, cut)
+        fitted &= np.isfinite(then) & (asked.as_of <= about.settled(cut, bench.split.maturity))
+        label = np.where(fitted, then, label)
+    else:
+        # A question beside another has the same answer: it must not be learnt before the other is spoken of.
+        fitted &= ~(node.beside & np.isin(asked.entity, asked.entity[known[begin:]]))
+    if not fitted.any():
+        raise ConfigError(
+            f"crossfit.first_share: no answer about a {task} had settled when the first fold begins; raise it"
+        )
+    nodes = {task: replace(node, fitted=fitted, label=label)}
     return replace(phase, fitted=np.zeros_like(phase.fitted), cut=cut, nodes=nodes)
 
 

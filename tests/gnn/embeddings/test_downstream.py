@@ -414,9 +414,9 @@ def test_answers_that_came_later_are_not_learnt_about_users_still_to_be_spoken_o
     bench = Workbench.lay_out(log, split, BEHAVIOUR, tasks=[task], ask_events=False)
     node, known = bench.judged.nodes["user"], rows_of(bench, "user")[0]
     cut = int(node.questions.as_of[known[len(known) // 2]])
-    fitted = _before(bench, "user", BEHAVIOUR, known, len(known) // 2, len(known), cut).nodes["user"].fitted
+    before = _before(bench, "user", BEHAVIOUR, known, len(known) // 2, len(known), cut).nodes["user"]
     assert node.label[node.fitted].sum() > 0 and cut < 30 * DAY
-    assert fitted.any() and node.label[fitted].sum() == 0
+    assert before.fitted.any() and before.label[before.fitted].sum() == 0
 
 
 def test_where_labels_stop_users_are_seen_as_they_will_be_at_the_test(log: EventLog) -> None:
