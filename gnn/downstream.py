@@ -281,10 +281,7 @@ def prove(
     score = compared.pop(model)
     if isinstance(score, Undefined):
         raise ConfigError(f"downstream: no trees could be grown: {score.reason}")
-    times, amount = _times_and_amounts(bench, task)
-    judged = evaluate(
-        ScoredRows(times, bench.labels(task, bench.judged), score, amount), compared, evaluation, model=model
-    )
+    judged = evaluate(_scored_rows(bench, task, score), compared, evaluation, model=model)
     outcome, line = verdict(judged, learner=spec.learners[0])
     shown = {"temporal_sage", *(f"{spec.learners[0]}_{variant}" for variant in DRAWN)}
     return Proof(
@@ -336,13 +333,15 @@ def _bounds(interval: Interval) -> str:
     return f"[{signed(interval.low)}, {signed(interval.high)}]"
 
 
-def _times_and_amounts(bench: Workbench, task: str) -> tuple[np.ndarray, np.ndarray | None]:
+def _scored_rows(bench: Workbench, task: str, score: np.ndarray) -> ScoredRows:
+    label = bench.labels(task, bench.judged)
     if task != EVENTS:
         node = bench.judged.nodes[task]
-        return node.questions.as_of[node.judged], None
+        asked = node.questions
+        return ScoredRows(asked.as_of[node.judged], label, score, entity=asked.entity[node.judged])
     rows = bench.judged.judged
     amount = bench.log.amount[rows]
-    return bench.log.event_time[rows], amount if np.isfinite(amount).any() else None
+    return ScoredRows(bench.log.event_time[rows], label, score, amount if np.isfinite(amount).any() else None)
 
 
 # ---------------------------------------------------------------- the verb

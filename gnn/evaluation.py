@@ -107,7 +107,8 @@ class ScoredRows:
 
     `event_time` (rows,) int64 µs UTC; `label` (rows,) in {1, 0, UNLABELLED}; `score` (rows,) probabilities;
     `amount` (rows,) with NaN where there is none, or None where rows have no amounts; `new_entity[role]`
-    (rows,) bool, True where the role's entity had not been seen before the row.
+    (rows,) bool, True where the role's entity had not been seen before the row; `entity` (rows,) which entity the row
+    asks about, as any integers, or None where rows are events.
     """
 
     event_time: np.ndarray
@@ -115,10 +116,11 @@ class ScoredRows:
     score: np.ndarray
     amount: np.ndarray | None = None
     new_entity: Mapping[str, np.ndarray] = field(default_factory=dict)
+    entity: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         columns = [self.event_time, self.label, self.score, *self.new_entity.values()]
-        columns += [] if self.amount is None else [self.amount]
+        columns += [column for column in (self.amount, self.entity) if column is not None]
         assert len({column.shape for column in columns}) == 1, [column.shape for column in columns]
 
     def labelled(self) -> ScoredRows:
@@ -130,6 +132,7 @@ class ScoredRows:
             self.score[kept],
             None if self.amount is None else self.amount[kept],
             {role: new[kept] for role, new in self.new_entity.items()},
+            None if self.entity is None else self.entity[kept],
         )
 
 
@@ -191,7 +194,7 @@ class Evaluation:
 
     `table` has the model first, then the others in the order given; `best_floor` is the tabular floor of
     highest AP, whose AP stands beside the model's in `by_week` (Monday's date, UTC) and `by_new_entity`
-    (role, new or known). `resampled` says what the bootstrap drew: "46 days" or "11,857 rows".
+    (role, new or known). `resampled` says what the bootstrap drew: "46 days", "11,857 rows" or "400 entities".
     """
 
     model: str
@@ -240,13 +243,12 @@ def evaluate(
     rows = scored.labelled()
     others = {name: score if isinstance(score, Undefined) else score[kept] for name, score in comparisons.items()}
     usable = {name: score for name, score in others.items() if not isinstance(score, Undefined)}
-    day = rows.event_time // MICROSECONDS_PER_DAY
-    by_day = len(np.unique(day)) >= FEWEST_DAYS
+    block, resampled = _blocks(rows)
     gains = metrics.ap_gains(
         rows.label,
         rows.score,
         usable,
-        block=day if by_day else None,
+        block=block,
         draws=spec.bootstrap,
         confidence=spec.confidence,
         seed=spec.seed,
@@ -256,7 +258,6 @@ def evaluate(
         gain = score if isinstance(score, Undefined) else gains[name]
         table.append(_table_row(name, rows, score, spec, gain=gain))
     frauds = int(rows.label.sum())
-    resampled = f"{len(np.unique(day)):,} days" if by_day else f"{len(rows.label):,} rows"
     outcome, verdict = judge(table[0], table[1:], spec, frauds=frauds)
     best = best_row(row for row in table[1:] if row.is_floor and row.model not in CONTROLS)
     floor_score = usable[best.model] if best is not None else None
@@ -359,6 +360,18 @@ def _lower(row: TableRow) -> float:
 
 
 # ---------------------------------------------------------------- parts
+
+
+def _blocks(rows: ScoredRows) -> tuple[np.ndarray | None, str]:
+    """What the bootstrap draws whole, (rows,) integers or None for single rows, and what to call it.
+
+    Answers about one entity at several instants are nearly the same answer, so they are drawn together.
+    """
+    if rows.entity is not None:
+        return rows.entity, f"{len(np.unique(rows.entity)):,} entities"
+    day = rows.event_time // MICROSECONDS_PER_DAY
+    days = len(np.unique(day))
+    return (day, f"{days:,} days") if days >= FEWEST_DAYS else (None, f"{len(rows.label):,} rows")
 
 
 def _table_row(

@@ -307,7 +307,7 @@ def ap_gains(
 ) -> dict[str, Interval | Undefined]:
     """AP of `score` minus AP of each other score on the same rows, with a paired bootstrap interval.
 
-    Each draw resamples whole blocks (a day, say: `block` (rows,) integers) or, without `block`, single rows,
+    Each draw resamples whole blocks (a day or an entity: `block` (rows,) integers) or, without `block`, single rows,
     with replacement, and judges all scores on that same sample, so that what is hard for all of them cancels.
     Percentile interval (Efron & Tibshirani 1993, ch. 13). Cost: draws × scores × rows, one pass each (about 2
     ms per 400,000 rows).

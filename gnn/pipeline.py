@@ -157,7 +157,7 @@ def evaluate_run(*, run: str, evaluation: EvaluationSpec, output: str) -> Path:
         raise NotFoundError(f"run: {source} is not a finished training run: it has no metrics.json")
     judged = {}
     for task, before in json.loads(told.read_text(encoding="utf-8"))["evaluation"].items():
-        scored, compared = _read_scores(source / f"test_scores{_suffix(task)}.parquet")
+        scored, compared = _read_scores(source, task)
         judged[task] = evaluate(scored, compared, evaluation, model=before["model"])
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "metrics.json", {"evaluation": {task: again.to_json() for task, again in judged.items()}})
@@ -327,7 +327,8 @@ def _scored_rows(bench: Workbench, task: str, score: np.ndarray) -> tuple[Scored
     if task != EVENTS:
         node = bench.judged.nodes[task]
         as_of, entity = node.questions.as_of[node.judged], node.questions.entity[node.judged]
-        return ScoredRows(as_of, label, score), {task: events.entity_ids[task].take(pa.array(entity))}
+        ids = events.entity_ids[task].take(pa.array(entity))
+        return ScoredRows(as_of, label, score, entity=_numbered(ids)), {task: ids}
     rows = bench.split.test
     amount = events.amount[rows] if np.isfinite(events.amount[rows]).any() else None
     keys = {
@@ -335,6 +336,11 @@ def _scored_rows(bench: Workbench, task: str, score: np.ndarray) -> tuple[Scored
         "event_id": events.event_ids.take(pa.array(np.flatnonzero(rows))),
     }
     return ScoredRows(events.event_time[rows], label, score, amount, new_entities(bench.judged.graph, rows)), keys
+
+
+def _numbered(ids: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """A number for each id, the same wherever the ids come from."""
+    return np.unique(ids.to_numpy(zero_copy_only=False), return_inverse=True)[1]
 
 
 def _write_outcomes(
@@ -419,8 +425,8 @@ def _write_scores(path: Path, outcome: Outcome) -> None:
     _write_table(path, pa.table(columns))
 
 
-def _read_scores(path: Path) -> tuple[ScoredRows, dict[str, np.ndarray | Undefined]]:
-    table = pq.read_table(path)
+def _read_scores(run: Path, task: str) -> tuple[ScoredRows, dict[str, np.ndarray | Undefined]]:
+    table = pq.read_table(run / f"test_scores{_suffix(task)}.parquet")
 
     def column(name: str) -> np.ndarray:
         return table[name].to_numpy()
@@ -428,7 +434,9 @@ def _read_scores(path: Path) -> tuple[ScoredRows, dict[str, np.ndarray | Undefin
     amount = column("amount")
     new = {n.removeprefix("new."): column(n) for n in table.column_names if n.startswith("new.")}
     times = table["event_time"].cast(pa.int64()).to_numpy()
-    scored = ScoredRows(times, column("label"), column("score"), amount if np.isfinite(amount).any() else None, new)
+    known = amount if np.isfinite(amount).any() else None
+    entity = None if task == EVENTS else _numbered(table[task])
+    scored = ScoredRows(times, column("label"), column("score"), known, new, entity)
     compared: dict[str, np.ndarray | Undefined] = {
         n.removeprefix("compared."): column(n) for n in table.column_names if n.startswith("compared.")
     }

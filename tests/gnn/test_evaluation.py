@@ -154,6 +154,18 @@ def test_few_days_are_resampled_by_rows() -> None:
     assert evaluate(scored, others, SPEC).resampled == "4,000 rows"
 
 
+def test_asking_about_an_entity_again_makes_nothing_surer() -> None:
+    scored, others = world(rows=400)
+    once = evaluate(replace(scored, entity=np.arange(400)), others, SPEC)
+    again = np.tile(np.arange(400), 8)
+    rows = ScoredRows(scored.event_time[again], scored.label[again], scored.score[again], entity=again)
+    often = evaluate(rows, {name: score[again] for name, score in others.items()}, SPEC)
+    first, last = once["close"].ap_gain, often["close"].ap_gain
+    assert isinstance(first, Interval) and isinstance(last, Interval)
+    assert (last.low, last.high) == pytest.approx((first.low, first.high))
+    assert often.resampled == "400 entities"
+
+
 def test_json_is_strict_and_names_what_is_undefined() -> None:
     rows = ScoredRows(START + np.arange(2), np.array([0, 0]), np.array([0.2, 0.1]))
     result = evaluate(rows, {"lightgbm_raw": np.zeros(2), "no_edges": Undefined("not run")}, SPEC)

@@ -1,0 +1,73 @@
+"""The verbs of modelling on a small table: what a run folder holds, and what is made of it later."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gnn.evaluation import EvaluationSpec
+from gnn.node_task import NodeTask
+from gnn.pipeline import ComparisonSpec, TaskSpec, evaluate_run, train
+from gnn.splits import TimeSplit
+from gnn.temporal_sage import SageSpec
+from gnn.trainer import TrainerSpec
+from graphs.behaviour import BehaviourSpec
+
+FIRST = datetime(2024, 1, 1, tzinfo=UTC)
+SPEC = EvaluationSpec(bootstrap=20, fewest_frauds=2)
+
+Train = Callable[..., Path]
+
+
+def day(number: float) -> str:
+    return f"{FIRST + timedelta(days=number):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def payments(count: int = 1000) -> list[str]:
+    """Ten payments a day by forty users; labels come out within a month."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(count):
+        user, amount, fraud = rng.integers(40), rng.integers(1, 99), int(rng.random() < 0.15)
+        known = day(i / 10 + int(rng.integers(1, 30)))
+        rows.append(f"p{i:04},{day(i / 10)},u{user},{amount},{fraud},{known}")
+    return rows
+
+
+@pytest.fixture
+def train_on(tmp_path: Path) -> Train:
+    """A function (name, rows, settings of `train`) -> the run's folder."""
+
+    def call(name: str, rows: list[str], **settings: Any) -> Path:
+        table = tmp_path / f"{name}.csv"
+        table.write_text("\n".join(["id,ts,user,amount,y,known", *rows]) + "\n", encoding="utf-8")
+        columns = {"id": "id", "time": "ts", "roles": {"user": "user"}, "amount": "amount"}
+        labels = {"label": "y", "label_known": "known"}
+        usual: dict[str, Any] = {
+            "task": TaskSpec(),
+            "split": TimeSplit(valid_from=day(40), test_from=day(60), maturity_days=5.0),
+            "features": BehaviourSpec(windows_hours=(24,)),
+            "model": SageSpec(width=8, k=3),
+            "trainer": TrainerSpec(epochs=2, block=200, threads=1),
+            "evaluation": SPEC,
+            "comparison": ComparisonSpec(lightgbm=False, controls=False),
+        }
+        data = {"path": str(table), "events": {"pay": {**columns, **labels}}}
+        return train(data=data, **(usual | settings), allow_columns=[], seed=0, output=str(tmp_path / name))
+
+    return call
+
+
+def test_judged_again_with_the_same_settings_a_run_says_the_same_of_entities(train_on: Train, tmp_path: Path) -> None:
+    run = train_on("run", payments(), task=TaskSpec(nodes=(NodeTask("user"),)))
+    again = evaluate_run(run=str(run), evaluation=SPEC, output=str(tmp_path / "again"))
+    first, second = (json.loads((folder / "metrics.json").read_text())["evaluation"]["user"] for folder in (run, again))
+    assert first["resampled"].endswith(" entities")
+    assert second["resampled"] == first["resampled"]
+    assert [row["ap_gain"] for row in second["table"]] == [row["ap_gain"] for row in first["table"]]
