@@ -36,13 +36,15 @@ class Saved:
 @dataclass(frozen=True)
 class Checkpoint:
     """A file of a training's state, and what it is a training of: `data` (a fingerprint) and what it was `told`, by
-    dotted key and as JSON has it. All that it learns is known by `cut` (µs UTC); by `spaces` its columns are encoded,
-    of events and of every entity type that is asked about."""
+    dotted key and as JSON has it. What it is fitted on happened before `cut`, what is judged comes later; labels that
+    it learns from, or that choose its epoch, are known by `known_by` where that is later (both µs UTC). By `spaces` its
+    columns are encoded, of events and of every entity type that is asked about."""
 
     path: Path
     data: str = ""
     told: Mapping[str, Any] = field(default_factory=dict)
     cut: int = 0
+    known_by: int = 0
     spaces: Mapping[str, FeatureSpace] = field(default_factory=dict)
 
     def of_member(self, number: int) -> Checkpoint:
@@ -53,7 +55,8 @@ class Checkpoint:
         """Write the state as safetensors, whole or not at all."""
         kept = {name: value.cpu().contiguous() for name, value in tensors.items()}
         kept |= {f"space.{name}": array for name, array in arrays_of(self.spaces).items()}
-        own = {"data": self.data, "told": dict(self.told), "cut": self.cut, "columns": columns_of(self.spaces)}
+        own = {"data": self.data, "told": dict(self.told), "cut": self.cut, "known_by": self.known_by}
+        own["columns"] = columns_of(self.spaces)
         with whole_file(self.path) as made:
             save_file(kept, made, {"run": json.dumps({**facts, **own})})
 
@@ -72,10 +75,12 @@ class Checkpoint:
         if saved is None:
             return None
         self._check_told(saved.facts["told"], "" if saved.same_data else WARM)
-        if not saved.same_data and not saved.facts["cut"] <= self.cut <= judged_from:
+        in_time = saved.facts["cut"] <= self.cut <= judged_from and saved.facts["known_by"] <= self.known_by
+        if not saved.same_data and not in_time:
             raise ConfigError(
                 f"resume_from: {self.path.name} may have learnt what is judged now: it is of other data, and its cut "
-                "in time is later than the new one, or there is none. Start anew without resume_from"
+                "in time is later than the new one (of validation or test part), or there is none. Start anew without "
+                "resume_from"
             )
         if saved.facts["columns"] != columns_of(self.spaces):
             raise self.of_others()
@@ -99,7 +104,7 @@ class Checkpoint:
             raise ConfigError(
                 f"resume_from: {self.path.name} cannot be read ({error}); start anew without resume_from"
             ) from error
-        if "columns" not in facts:
+        if not {"columns", "known_by"} <= facts.keys():
             raise ConfigError(f"resume_from: {self.path.name} is of an older version; start anew without resume_from")
         return Saved(tensors, facts, facts["data"] == self.data)
 

@@ -197,7 +197,9 @@ class Workbench:
         network, ready = self.network(model, spaces, seed), self.ready(model, self.choosing, spaces, seed)
         fitted = fit(
             network, ready.inputs, trainer, seed=seed, events=ready.events, nodes=ready.nodes,
-            checkpoint=replace(checkpoint, cut=self.choosing.cut, spaces=spaces) if checkpoint else None,
+            checkpoint=checkpoint and replace(
+                checkpoint, cut=self.choosing.cut, known_by=self.split.cut, spaces=spaces
+            ),
             on_epoch=on_epoch,
         )  # fmt: skip
         return network, spaces, ready.logits(network), fitted

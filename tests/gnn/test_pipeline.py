@@ -18,6 +18,7 @@ from gnn.splits import TimeSplit
 from gnn.temporal_sage import SageSpec
 from gnn.trainer import TrainerSpec
 from graphs.behaviour import BehaviourSpec
+from graphs.errors import ConfigError
 
 FIRST = datetime(2024, 1, 1, tzinfo=UTC)
 SPEC = EvaluationSpec(bootstrap=20, fewest_frauds=2)
@@ -71,3 +72,13 @@ def test_judged_again_with_the_same_settings_a_run_says_the_same_of_entities(tra
     assert first["resampled"].endswith(" entities")
     assert second["resampled"] == first["resampled"]
     assert [row["ap_gain"] for row in second["table"]] == [row["ap_gain"] for row in first["table"]]
+
+
+def test_weights_whose_epoch_was_chosen_by_what_is_judged_now_start_no_other_run(train_on: Train) -> None:
+    unrefitted = TrainerSpec(epochs=1, block=200, threads=1, refit=False)
+    later, earlier = (
+        TimeSplit(valid_from=day(at), test_from=day(till), maturity_days=5.0) for at, till in ((40, 90), (42, 60))
+    )
+    old = train_on("old", payments(), trainer=unrefitted, split=later)
+    with pytest.raises(ConfigError, match="may have learnt what is judged now"):
+        train_on("new", payments()[:-1], trainer=unrefitted, split=earlier, resume_from=str(old))
