@@ -26,7 +26,7 @@ from gnn.embed import Embedder
 from gnn.embedding_health import HealthSpec, VectorTally, refuse_unhealthy
 from gnn.embedding_schedule import Schedule
 from gnn.embedding_space import Alignment, AlignmentSpec, align
-from gnn.embedding_store import EVENTS, FORMAT, Folder, Space, iso, spaces_of, staging, write_manifest
+from gnn.embedding_store import EVENTS, FORMAT, Folder, Space, iso, one_writer, spaces_of, staging, write_manifest
 from gnn.embedding_table import Layout, Provenance, entity_schema, event_schema, vectors_of
 from gnn.splits import instant
 from graphs.errors import ConfigError, NotFoundError
@@ -224,15 +224,21 @@ def write_vectors(
                 # Nobody to tell of: the schema is there all the same.
                 staged.write(name, created, provenance.model_version, schema, iter([schema.empty_table()]))
         refuse_unhealthy(tallies, health)
-        staged.publish(folder)
-        replaced = held if existing == "replace" else set()
-        manifest = _manifest(embedder, space, staged.written, tallies, replaced, layout, created, facts or {})
-        rotations = space.rotations if space is not None else {}
-        turned = np.eye(embedder.dimension, dtype=np.float32) if embedder.rotation is None else embedder.rotation
-        write_manifest(folder, manifest, {**rotations, embedder.bundle.version: turned})
-    written = Space(folder, manifest)
-    if space is not None:
-        space.remove_files_not_in(written)
+        with one_writer(folder):
+            # Another export may have ended while this one computed.
+            space = Space.at(folder)
+            held = _held(space, pieces, layout, existing)
+            if existing == "skip":
+                staged.leave_out(held)
+            staged.publish(folder)
+            replaced = held if existing == "replace" else set()
+            manifest = _manifest(embedder, space, staged.written, tallies, replaced, layout, created, facts or {})
+            rotations = space.rotations if space is not None else {}
+            turned = np.eye(embedder.dimension, dtype=np.float32) if embedder.rotation is None else embedder.rotation
+            write_manifest(folder, manifest, {**rotations, embedder.bundle.version: turned})
+            written = Space(folder, manifest)
+            if space is not None:
+                space.remove_files_not_in(written)
     rows = ", ".join(f"{tally.rows:,} {name}" for name, tally in tallies.items())
     log.info("vectors of %s in space %s", rows, embedder.space_version)
     return written

@@ -11,6 +11,7 @@ local path or whatever fsspec knows (s3://, gs://). Files are written under anot
 
 from __future__ import annotations
 
+import fcntl
 import json
 import posixpath
 import uuid
@@ -90,6 +91,12 @@ class Folder:
         self.files.makedirs(posixpath.dirname(self.path), exist_ok=True)
         with self.files.open(self.path, "wb") as target:
             target.write(content)
+
+    def write_whole(self, content: bytes) -> None:
+        """Put a file there that nobody ever finds half written: under another name first, then moved."""
+        partial = Folder(self.files, posixpath.join(posixpath.dirname(self.path), f".{self.name}.partial"))
+        partial.write(content)
+        self.files.mv(partial.path, self.path)
 
 
 @dataclass(frozen=True)
@@ -273,6 +280,11 @@ class Staging:
             coerce_timestamps="us",
         )
 
+    def leave_out(self, held: set[tuple[str, int]]) -> None:
+        """Forget snapshots, (table, instant in µs UTC), that are not to be published."""
+        for table, listed in self.written.items():
+            self.written[table] = [each for each in listed if (table, instant(each["as_of"])) not in held]
+
     def publish(self, space: Folder) -> None:
         """Move every file to its place below `space`."""
         for listed in self.written.values():
@@ -299,11 +311,25 @@ def staging(store: Folder, layout: Layout) -> Iterator[Staging]:
 
 def write_manifest(folder: Folder, manifest: Mapping[str, Any], rotations: Mapping[str, np.ndarray]) -> None:
     """Write a space's maps and then its manifest, which makes what is new part of the store."""
-    (folder / SPACE).write(save({name: np.ascontiguousarray(each) for name, each in rotations.items()}))
-    text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
-    partial = folder / f".{MANIFEST}.partial"
-    partial.write(text.encode())
-    folder.files.mv(partial.path, (folder / MANIFEST).path)
+    (folder / SPACE).write_whole(save({name: np.ascontiguousarray(each) for name, each in rotations.items()}))
+    (folder / MANIFEST).write_whole((json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+@contextmanager
+def one_writer(folder: Folder) -> Iterator[None]:
+    """Hold a space for oneself while files are moved into it and its manifest is written.
+
+    On a local disk by a lock on the file `.lock` in it, which a writer that is killed gives up. A bucket has no locks:
+    there the manifest is still read again just before it is written, but of two exports that end in the same moment
+    one may lose its snapshots from the manifest. Let exports into a bucket follow one another.
+    """
+    if "file" not in folder.files.protocol:
+        yield
+        return
+    folder.files.makedirs(folder.path, exist_ok=True)
+    with Path(folder.path, ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def iso(moment: int) -> str:

@@ -15,6 +15,7 @@ import pyarrow.dataset
 import pytest
 import torch
 
+from gnn import embedding_export
 from gnn.embed import Embedder
 from gnn.embedding_export import event_days, into_space, snapshots_of, write_vectors
 from gnn.embedding_health import HealthSpec, UnhealthyVectorsError
@@ -123,6 +124,57 @@ def test_an_export_that_is_not_healthy_leaves_what_was_there(write: Write, embed
     with pytest.raises(UnhealthyVectorsError, match="are the same"):
         write(by=embedder.turned(np.zeros((8, 8), np.float32), "x"), health=HealthSpec(fewest_rows=5))
     assert hashes(tmp_path / "store") == {f"{embedder.space_version}/{name}": each for name, each in before.items()}
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Have `act` done once while an export has computed its vectors and not yet published them."""
+    checked = embedding_export.refuse_unhealthy
+
+    def interrupted(*args: Any) -> None:
+        monkeypatch.setattr(embedding_export, "refuse_unhealthy", checked)
+        act()
+
+    monkeypatch.setattr(embedding_export, "refuse_unhealthy", interrupted)
+
+
+def test_two_exports_at_once_both_stay(write: Write, log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    days = [str(np.datetime64(int(t), "us")) for t in DAILY.moments(log)]
+    early, late = (Schedule("day", stop=days[1], only_changed=True), Schedule("day", start=days[2]))
+    first = []
+    meanwhile(monkeypatch, lambda: first.append(write(schedule=early)))
+    space = write(schedule=late)
+    assert space.snapshots > first[0].snapshots
+    assert space.paths == {name for name in hashes(space.folder.path) if name.endswith(".parquet")}
+
+
+@pytest.mark.parametrize(("existing", "created"), [("skip", 1), ("replace", 2)])
+def test_a_snapshot_that_another_export_wrote_meanwhile_is_treated_as_any_other(
+    write: Write, monkeypatch: pytest.MonkeyPatch, existing: str, created: int
+) -> None:
+    meanwhile(monkeypatch, lambda: write(created=1))
+    rows = write(created=2, existing=existing).read("card")
+    assert set(rows["created_timestamp"].cast(pa.int64()).to_pylist()) == {created}
+
+
+def test_a_snapshot_that_another_export_wrote_meanwhile_is_not_written_over_unasked(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile(monkeypatch, lambda: write(created=1))
+    with pytest.raises(ConfigError, match="already holds card as of"):
+        write(created=2)
+
+
+def test_a_write_that_fails_half_way_leaves_the_maps_whole(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    space = write()
+
+    def half(folder: Folder, content: bytes) -> None:
+        Path(folder.path).write_bytes(content[:10])
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Folder, "write", half)
+    with pytest.raises(OSError, match="disk full"):
+        write(existing="replace")
+    assert list(Space(space.folder, space.manifest).rotations) == [space.version]
 
 
 def test_an_empty_export_has_the_same_schema(write: Write) -> None:
