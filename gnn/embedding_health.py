@@ -37,12 +37,17 @@ class HealthSpec:
 
 
 class VectorTally:
-    """Counts, norms, means and covariance of the vectors of one table, as they go by."""
+    """Counts, norms, means and covariance of the vectors of one table, as they go by.
+
+    Sums are of float64 distances from `centre`, the first rows' mean: a column that is the same in all rows but not
+    zero would otherwise seem to spread, by what rounding leaves of the difference of two large sums.
+    """
 
     def __init__(self, dimension: int) -> None:
         self.rows = self.new = self.broken = 0
         self.norm_sum = 0.0
         self.norm_low, self.norm_high = np.inf, 0.0
+        self.centre: np.ndarray | None = None
         self.total = np.zeros(dimension)
         self.products = np.zeros((dimension, dimension))
 
@@ -58,13 +63,17 @@ class VectorTally:
         if not finite.all():
             self.broken += int((~finite).sum())
             vectors = vectors[finite]
+        if not len(vectors):
+            return
         norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-        if len(norms):
-            self.norm_sum += float(norms.sum())
-            self.norm_low = min(self.norm_low, float(norms.min()))
-            self.norm_high = max(self.norm_high, float(norms.max()))
-        self.total += vectors.sum(0, dtype=np.float64)
-        self.products += vectors.T @ vectors
+        self.norm_sum += float(norms.sum())
+        self.norm_low = min(self.norm_low, float(norms.min()))
+        self.norm_high = max(self.norm_high, float(norms.max()))
+        if self.centre is None:
+            self.centre = vectors.mean(0, dtype=np.float64)
+        away = vectors - self.centre
+        self.total += away.sum(0)
+        self.products += away.T @ away
 
     @property
     def judged(self) -> int:

@@ -46,9 +46,10 @@ def test_a_single_nan_is_refused(broken: float) -> None:
         refuse_unhealthy({"user": tallied(vectors)}, SPEC)
 
 
-def test_a_constant_column_is_refused_with_its_place() -> None:
-    vectors = drawn()
-    vectors[:, 3] = 7.0
+@pytest.mark.parametrize(("value", "rows"), [(7.0, 200), (0.7, 200), (0.7, 5000), (-1.3, 5000)])
+def test_a_constant_column_is_refused_with_its_place(value: float, rows: int) -> None:
+    vectors = drawn(rows)
+    vectors[:, 3] = value
     with pytest.raises(UnhealthyVectorsError, match=r"1 of 5 columns are the same in all rows \(3\)"):
         refuse_unhealthy({"user": tallied(vectors)}, SPEC)
 
