@@ -55,6 +55,7 @@ class EdgeData:
     """The columns of an event log that edges are made of, ready for the compiled kernel."""
 
     events: np.ndarray
+    amounts: np.ndarray
     entities: np.ndarray
     labels_until: int
     with_roles: bool
@@ -67,7 +68,7 @@ class EdgeData:
         events["time"], events["label_known"] = log.event_time, log.label_known_time
         events["log_amount"] = squash(log.amount)
         events["type"], events["label"] = log.event_type, log.label
-        return cls(events, log.entities, NEVER - 1, _shared_types(log.roles), len(log.event_types) > 1)
+        return cls(events, log.amount, log.entities, NEVER - 1, _shared_types(log.roles), len(log.event_types) > 1)
 
     def hide_labels_after(self, instant: int) -> EdgeData:
         """The same edges with labels that became known after `instant` (µs UTC) hidden."""
@@ -85,15 +86,16 @@ class EdgeData:
         nobody = queries is None
         asked = np.zeros(len(times), np.int64) if queries is None else queries.astype(np.int64)
         _fill_edges(
-            numbers, marks, window, window_roles, times, asked, nobody, self.events, self.entities, self.labels_until,
-            self.with_roles, self.with_types,
+            numbers, marks, window, window_roles, times, asked, nobody, self.events, self.amounts, self.entities,
+            self.labels_until, self.with_roles, self.with_types,
         )  # fmt: skip
         return Edges(torch.from_numpy(numbers), torch.from_numpy(marks))
 
 
 @numba.njit(cache=True, nogil=True)
 def _fill_edges(
-    numbers, marks, window, window_roles, times, queries, nobody, events, entities, labels_until, with_roles, with_types
+    numbers, marks, window, window_roles, times, queries, nobody, events, amounts, entities, labels_until, with_roles,
+    with_types,
 ):  # fmt: skip
     roles = entities.shape[1]
     n, slots, k = window.shape
@@ -128,7 +130,8 @@ def _fill_edges(
                     if change == change:
                         e[5] = change
                         e[6] = abs(change)
-                        if change == 0:
+                        # Different amounts may have the same float32 logarithm.
+                        if change == 0 and amounts[q] == amounts[p]:
                             marked |= one << 2
                     for r in range(roles):
                         if r != slot and entities[q, r] != MISSING and entities[q, r] == entities[p, r]:

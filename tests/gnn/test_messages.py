@@ -66,6 +66,18 @@ def test_every_column_is_what_it_says(random_log: Callable[..., EventLog], seed:
     assert seen > 100
 
 
+def test_amounts_that_differ_by_a_cent_are_not_equal(log_from_rows: Callable[..., EventLog]) -> None:
+    rows = [
+        {"id": f"p{day}", "type": "payment", "time": day * DAY, "user": "u", "amount": amount}
+        for day, amount in enumerate((100_000.00, 100_000.05, 100_000.05))
+    ]
+    log = log_from_rows(rows, roles=(Role("user", "user"),), event_types=("payment",))
+    windows = TemporalGraph.build(log).windows(1)
+    found = EdgeData.of(log).edges(windows.events, windows.roles, log.event_time, np.arange(3))
+    equal = edge_names(log.roles, log.event_types).index("amount_equal")
+    assert found.dense(equal + 1)[:, 0, 0, equal].tolist() == [0.0, 0.0, 1.0]
+
+
 def test_hidden_labels_are_not_told(random_log: Callable[..., EventLog]) -> None:
     log = random_log(1)
     windows, instant = TemporalGraph.build(log).windows(K), int(np.median(log.event_time))
