@@ -65,6 +65,13 @@ class Bundle:
     facts: Mapping[str, Any]
     version: str = ""
 
+    def __post_init__(self) -> None:
+        if self.model.edges == "shuffled":
+            raise BundleError(
+                "model.edges=shuffled: such a network is a control and has no bundle, since its edges are dealt by "
+                "chance; train with model.edges=real"
+            )
+
     @property
     def node_types(self) -> tuple[str, ...]:
         """Entity types that the model can score."""

@@ -130,8 +130,8 @@ def train(
         if isinstance(model, SageSpec):
             for name, vectors in bench.test_embeddings(model, networks, seed=seed).items():
                 board.embeddings(name, vectors, np.where(outcomes[name].scored.label == 1, "fraud", "clean").tolist())
-    version = "reference, no bundle"
-    if isinstance(model, SageSpec):
+    version = "control or reference, no bundle"
+    if isinstance(model, SageSpec) and model.edges != "shuffled":
         version = Bundle(
         model, features, events.roles, events.event_types, bench.taught, networks.spaces, calibrators,
         networks.members, dict(data), facts,

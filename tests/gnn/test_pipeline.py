@@ -82,3 +82,9 @@ def test_weights_whose_epoch_was_chosen_by_what_is_judged_now_start_no_other_run
     old = train_on("old", payments(), trainer=unrefitted, split=later)
     with pytest.raises(ConfigError, match="may have learnt what is judged now"):
         train_on("new", payments()[:-1], trainer=unrefitted, split=earlier, resume_from=str(old))
+
+
+def test_a_network_of_shuffled_edges_leaves_no_bundle_that_would_deal_them_anew(train_on: Train) -> None:
+    run = train_on("run", payments(), model=SageSpec(width=8, k=3, edges="shuffled"))
+    assert not (run / "bundle").exists()
+    assert json.loads((run / "metrics.json").read_text())["model_version"] == "control or reference, no bundle"
