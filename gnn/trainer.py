@@ -33,9 +33,10 @@ class TrainerSpec:
     ("balanced" = square root of negatives per positive); `label_lag`: the share of blocks in which the newest
     labels are hidden, so that the network also learns to live on old ones; `refit` trains once more on everything
     known when the test part begins, for as many epochs as validation chose; `context_days` of events before the
-    first fitted one that are read for their history (null = all); `keep_gb` of windows and edges are kept from one
-    epoch to the next, so that they need not be made again. `device` is where torch trains ("cpu", "cuda",
-    "cuda:1" …); only on the CPU does the same seed give the same bits, and everything is scored there.
+    first fitted one that are read for their history (null = all): to training, older ones are zero vectors, while
+    validation reads everything, as scoring does; `keep_gb` of windows and edges are kept from one epoch to the next,
+    so that they need not be made again. `device` is where torch trains ("cpu", "cuda", "cuda:1" …); only on the CPU
+    does the same seed give the same bits, and everything is scored there.
     """
 
     epochs: int = 30
@@ -199,6 +200,8 @@ class _Run:
         draw = np.random.default_rng([self.seed, number])
         began, total = time.perf_counter(), 0.0
         self.model.train()
+        for level in self.cache.levels:
+            level[: self.spans[0][0]] = 0  # what validation left there, a resumed run would not have
         for low, high in tqdm(self.spans, desc=f"epoch {number + 1}", unit="block", leave=False, disable=None):
             total += self._block(low, high, draw)
         seconds = time.perf_counter() - began
@@ -255,7 +258,10 @@ class _Run:
         self.model.eval()
         cache, found = self.cache, []
         with torch.no_grad():
-            for low, high in self.inputs.spans(self.spec.block, self.spans[0][0], self._valid_stop()):
+            # From the first event on, as scoring reads them, in blocks that training has as well.
+            start = self.spans[0][0]
+            before = self.inputs.spans(self.spec.block, 0, start)
+            for low, high in [*before, *self.inputs.spans(self.spec.block, start, self._valid_stop())]:
                 forward_block(self.model, self.inputs, self.blocks(low, high), cache)
             if self.events is not None and self.events.valid.any():
                 rows = torch.from_numpy(np.flatnonzero(self.events.valid))

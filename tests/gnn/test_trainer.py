@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from sklearn.metrics import average_precision_score
 
-from gnn.blocks import KeptBlocks, NetworkInputs
+from gnn.blocks import KeptBlocks, NetworkInputs, embed_all
 from gnn.bundle import EVENTS, build_network
 from gnn.checkpoint import Checkpoint
 from gnn.encoders import FeatureSpace, event_columns
@@ -67,17 +68,39 @@ def test_training_lowers_the_loss(setting: Callable[[], Setting]) -> None:
     assert history[-1].loss < 0.8 * history[0].loss
 
 
-def test_a_killed_run_goes_on_and_ends_where_it_would_have(setting: Callable[[], Setting], tmp_path: Path) -> None:
+def without_older_history(made: Setting) -> TrainerSpec:
+    """Fit later events only, and have training look hardly further back than to the first of them."""
+    made.target.fit[:95] = False
+    return replace(SPEC, context_days=0.5)
+
+
+def test_validation_reads_older_events_than_training_as_scoring_does(setting: Callable[[], Setting]) -> None:
+    made = setting()
+    spec = without_older_history(made)
+    chosen = made.fit(spec)
+    rows = torch.from_numpy(np.flatnonzero(made.target.valid))
+    cache = embed_all(made.network, made.inputs)
+    with torch.no_grad():
+        scores = made.network.event_logits(cache.levels[0][rows], cache.levels[-1][rows])
+    as_scored = average_precision_score(made.target.label[rows].numpy(), scores.numpy())
+    assert chosen.history[chosen.best_epoch - 1].valid_ap == pytest.approx(as_scored)
+
+
+@pytest.mark.parametrize("context", [False, True])
+def test_a_killed_run_goes_on_and_ends_where_it_would_have(
+    setting: Callable[[], Setting], tmp_path: Path, context: bool
+) -> None:
     whole, killed, resumed = setting(), setting(), setting()
-    whole.fit()
+    specs = [without_older_history(made) if context else SPEC for made in (whole, killed, resumed)]
+    whole.fit(specs[0])
 
     def kill(record: object) -> None:
         if getattr(record, "epoch", 0) == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        killed.fit(checkpoint=Checkpoint(tmp_path / "run.safetensors"), on_epoch=kill)
-    resumed.fit(checkpoint=Checkpoint(tmp_path / "run.safetensors"))
+        killed.fit(specs[1], checkpoint=Checkpoint(tmp_path / "run.safetensors"), on_epoch=kill)
+    resumed.fit(specs[2], checkpoint=Checkpoint(tmp_path / "run.safetensors"))
     assert all(torch.equal(value, resumed.weights[name]) for name, value in whole.weights.items())
 
 
