@@ -17,7 +17,8 @@ from graphs.errors import ConfigError
 def whole_folder(folder: Path, mark: str, what: str) -> Iterator[Path]:
     """Give a folder to fill that becomes `folder` once the block has ended without an error.
 
-    What is at `folder` is replaced if it holds the file `mark`, which says that it is a `what`, or is empty.
+    What is at `folder` is replaced if it holds the file `mark`, which says that it is a `what`, or is empty; after an
+    error it is what it was.
     Raises ConfigError if it is anything else.
     """
     if folder.exists() and not (folder / mark).is_file() and any(folder.iterdir()):
@@ -30,10 +31,15 @@ def whole_folder(folder: Path, mark: str, what: str) -> Iterator[Path]:
         made.chmod(0o755)  # mkdtemp leaves it to the owner alone
         if folder.exists():
             folder.rename(old)
-        made.rename(folder)
+        try:
+            made.rename(folder)
+        except BaseException:
+            if old.exists():
+                old.rename(folder)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(made, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
