@@ -241,8 +241,8 @@ def _without_faulty(columns: Columns, findings: Findings) -> _Kept:
     """Without the rows at fault and those whose label has them dropped."""
     rejected = np.zeros(len(columns), bool)
     for place, file in enumerate(columns.files):
-        if file in findings.rejects:
-            rows = np.concatenate([rows for rows, _ in findings.rejects[file]])
+        if (columns.key, file) in findings.rejects:
+            rows = np.concatenate([rows for rows, _ in findings.rejects[columns.key, file]])
             rejected |= (columns.file == place) & np.isin(columns.row, rows)
     dropped = columns.dropped & ~rejected
     gone = rejected | dropped
@@ -635,9 +635,9 @@ def _write_quarantine(tables: Sequence[Columns], findings: Findings, schema: Dat
     written = []
     for columns in tables:
         parts = [
-            _rejected_rows(Path(file), findings.rejects[file], schema)
+            _rejected_rows(Path(file), findings.rejects[columns.key, file], schema)
             for file in columns.files
-            if file in findings.rejects
+            if (columns.key, file) in findings.rejects
         ]
         if parts:
             target = folder / f"{columns.name}.parquet"

@@ -152,8 +152,10 @@ class Findings:
         self._row_faults: dict[tuple[Any, ...], _Gathered] = {}
         self._warnings: dict[tuple[Any, ...], _Gathered] = {}
         self._missing: dict[str, Fault] = {}
-        self.rejects: dict[str, list[tuple[np.ndarray, str]]] = {}
-        """By file: data rows and the reason for which they cannot be used."""
+        self.table = ""
+        """The table that is being read, by its key in the configuration."""
+        self.rejects: dict[tuple[str, str], list[tuple[np.ndarray, str]]] = {}
+        """By table and file: data rows and the reason for which the table cannot use them."""
 
     @property
     def missing_files(self) -> tuple[Fault, ...]:
@@ -205,7 +207,7 @@ class Findings:
         data_rows = rows + block.first_row
         self._add(self._row_faults, code, block.file, column, message, remedy, data_rows, values, len(rows))
         where = "" if column is None else f"{column}: "
-        self.rejects.setdefault(block.file, []).append((data_rows, mask(f"{where}{message}")))
+        self.rejects.setdefault((self.table, block.file), []).append((data_rows, mask(f"{where}{message}")))
 
     def warn(
         self,

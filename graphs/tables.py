@@ -65,11 +65,12 @@ DAMAGES = (
 
 @dataclass(frozen=True)
 class Columns:
-    """Rows of one table: `file` (rows,) int32 into `files` and `row` (rows,) int64 their data row there; `arrays` are
+    """Rows of one table, which the configuration names `key`: `file` (rows,) int32 into `files` and `row` (rows,) int64 their data row there; `arrays` are
     (rows,) numbers, `keys` (rows,) codes; `ids` is None where the table has none. `columns` tells the user's name of
     a field, `dropped` marks rows that go for their label, `missing` counts empty cells by the user's column."""
 
     name: str
+    key: str
     files: tuple[str, ...]
     file: np.ndarray
     row: np.ndarray
@@ -150,6 +151,7 @@ class _TableReader:
     def read(self, read_block: Callable[[Block], None]) -> Columns:
         paths = [self.schema.resolve(path) for path in self.table.path]
         files = find_files(paths, self.findings)
+        self.findings.table = self.key
         places: list[np.ndarray] = []
         rows: list[np.ndarray] = []
         with tqdm(desc=f"reading {self.table.name}", unit=" rows", unit_scale=True, disable=None, leave=False) as bar:
@@ -163,6 +165,7 @@ class _TableReader:
                     bar.update(count)
         return Columns(
             name=self.table.name,
+            key=self.key,
             files=tuple(str(file) for file in files),
             file=_joined(places, np.int32),
             row=_joined(rows, np.int64),

@@ -65,11 +65,19 @@ def as_text(array: pa.Array) -> tuple[pa.StringArray, np.ndarray]:
         try:
             return array.cast(pa.binary()).cast(pa.string()), bad
         except pa.ArrowInvalid:
-            return pa.nulls(len(array), pa.string()), _present(array)
+            text = pa.array([_decoded(cell) for cell in array.to_pylist()], pa.string())
+            return text, _present(array) & ~_present(text)
     try:
         return array.cast(pa.string()), bad
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return pa.nulls(len(array), pa.string()), _present(array)
+
+
+def _decoded(cell: bytes | None) -> str | None:
+    try:
+        return None if cell is None else cell.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _present(array: pa.Array) -> np.ndarray:

@@ -236,6 +236,28 @@ def test_rows_at_fault_go_to_quarantine_as_they_are_with_reasons(read, tmp_path)
     assert [path.name for path in (tmp_path / "q").iterdir()] == ["payment.parquet"]
 
 
+def test_a_row_is_left_out_of_the_table_that_finds_it_at_fault_only(read, tmp_path):
+    login = {**PAYMENT, "path": "t.csv"}
+    text = lines("1,2025-03-01,u1,d1,5", "2,2025-03-02,u1,d1,zz", "3,2025-03-03,u1", header="id,t,u,d,a")
+    events = {"payment": {**login, "amount": "a"}, "login": login}
+    ingested = read({"t.csv": text}, events=events, quarantine=str(tmp_path / "q"))
+    assert {table.name: (table.kept, table.rejected) for table in ingested.report.tables} == {
+        "payment": (1, 2),
+        "login": (2, 1),
+    }
+    reasons = pq.read_table(tmp_path / "q" / "payment.parquet")["rejected_for"].to_pylist()
+    assert [reason.count(";") for reason in reasons] == [0, 0]
+
+
+def test_one_cell_that_is_no_text_is_the_fault_of_one_row(read, tmp_path):
+    columns = {"id": [b"x", b"\xff", b"y"], "t": ["2025-03-01"] * 3, "u": [b"u", b"u", b"\xfe"], "d": ["d"] * 3}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    with pytest.raises(DataError) as raised:
+        read({}, events={"payment": {**PAYMENT, "path": "t.parquet"}})
+    found = {key: fault.rows for key, fault in faults_of(raised).items()}
+    assert found == {("id-type", "id"): (2,), ("id-type", "u"): (3,)}
+
+
 def test_rows_with_other_numbers_of_fields_are_kept_whole_in_quarantine(read, tmp_path):
     odd = ['"1",2025-03-01,u1', '2,2025-03-01,"a,\n""b""",d,"é"', "", '"3"', "4,2025-03-01,u,d,"]
     read({"t.csv": lines(*odd, "5,2025-03-01,u,d", "6").rstrip()}, quarantine=str(tmp_path / "q"))
