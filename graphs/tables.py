@@ -24,6 +24,7 @@ from graphs.values import (
     Numbers,
     Times,
     as_text,
+    category_text,
     is_word,
     last_of_day,
     normalise,
@@ -437,14 +438,25 @@ class _TableReader:
     def _add_keys(self, block: Block, name: Field, column: str, *, ids: bool) -> Keys:
         array = block.columns[column]
         rule = self.schema.id_normalisation if ids else "trim"
-        keys = read_keys(array, nulls=self.schema.null_values, normalisation=rule)
+        keys = read_keys(array if ids else category_text(array), nulls=self.schema.null_values, normalisation=rule)
         self.keys.setdefault(name, []).append(keys)
         self.columns[name] = column
         self._missing(column, (keys.codes == MISSING) & ~keys.bad & ~block.broken)
         if ids:
             self._bad_ids(block, column, array, keys.bad)
             self._warn_ids(block, column, keys.values, keys.codes, keys.changed)
+        else:
+            self._bad_categories(block, column, array, keys.bad)
         return keys
+
+    def _bad_categories(self, block: Block, column: str, array: pa.Array, bad: np.ndarray) -> None:
+        rows = np.flatnonzero(bad)
+        if len(rows):
+            message = f"a category cannot be of the type {array.type}"
+            if pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type):
+                message = "a category of bytes that are no text"
+            remedy = f"Export the column as text, or take it out of {self.key}.categorical."
+            self.findings.row_fault("category-type", block, column, rows, message, remedy, values=_cells(array, rows))
 
     def _warn_ids(self, block: Block, column: str, values: pa.StringArray, codes: np.ndarray, changed: int) -> None:
         """What has become of the ids `values[codes]` on their way here."""

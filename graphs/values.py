@@ -73,6 +73,17 @@ def as_text(array: pa.Array) -> tuple[pa.StringArray, np.ndarray]:
         return pa.nulls(len(array), pa.string()), _present(array)
 
 
+def category_text(array: pa.Array) -> pa.Array:
+    """A column of floats as text, those with a fraction in their shortest form; other columns as they are."""
+    if not pa.types.is_floating(array.type):
+        return array
+    text, fraction = as_text(array)
+    if not fraction.any():
+        return text
+    shown = array.cast(pa.float32()) if pa.types.is_float16(array.type) else array
+    return pc.if_else(pa.array(fraction), shown.cast(pa.string()), text)
+
+
 def _decoded(cell: bytes | None) -> str | None:
     try:
         return None if cell is None else cell.decode()

@@ -136,6 +136,28 @@ def test_entity_tables_add_entities_attributes_and_labels(read):
     assert held.numeric["n"].tolist() == [2, 3, 1] and held.categorical["tier"].codes.tolist() == [MISSING, 0, 1]
 
 
+def test_categories_with_fractions_are_written_out_in_tables_of_both_kinds(read, tmp_path):
+    own = {"t": ["2025-03-01", "2025-03-02", "2025-03-03"], "d": ["d"] * 3}
+    numbers = {"c": [0.5, 1.5, 2.0], "f": pa.array([0.1, None, 1e20], pa.float32())}
+    pq.write_table(pa.table({"id": ["1", "2", "3"], "u": ["u1", "u2", "u3"], **own, **numbers}), tmp_path / "t.parquet")
+    events = {"payment": {**PAYMENT, "path": "t.parquet", "categorical": ["c", "f"]}}
+    log = read({}, events=events, entities={"user": {"path": "t.parquet", "id": "u", "categorical": ["c"]}}).log
+    for column in (log.categorical["c"], log.attributes["user"].categorical["c"]):
+        assert column.values.to_pylist() == ["0.5", "1.5", "2"] and column.codes.tolist() == [0, 1, 2]
+    assert log.categorical["f"].values.to_pylist() == ["0.1", "1e+20"]
+    assert log.categorical["f"].codes.tolist() == [0, MISSING, 1]
+
+
+def test_categories_that_are_lists_or_structs_are_faults(read, tmp_path):
+    columns = {"id": ["1", "2"], "t": ["2025-03-01"] * 2, "u": ["u", "v"], "d": ["d"] * 2}
+    pq.write_table(pa.table({**columns, "c": [[1], None], "s": [None, {"a": 1}]}), tmp_path / "t.parquet")
+    events = {"payment": {**PAYMENT, "path": "t.parquet", "categorical": ["c"]}}
+    with pytest.raises(DataError) as raised:
+        read({}, events=events, entities={"user": {"path": "t.parquet", "id": "u", "categorical": ["s"]}})
+    found = {key: fault.rows for key, fault in faults_of(raised).items()}
+    assert found == {("category-type", "c"): (1,), ("category-type", "s"): (2,)}
+
+
 def test_entity_labels_are_one_verdict_each(read):
     user = {"path": "u.csv", "id": "id", "label": "l", "label_known": "lk"}
     files = {"t.csv": lines("1,2025-03-01,u1,d"), "u.csv": lines("u1,1,2025-01-01T00:00Z", "u2,0,", header="id,l,lk")}
