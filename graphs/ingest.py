@@ -33,7 +33,7 @@ from graphs.events import (
 from graphs.folders import whole_file, write_json
 from graphs.readers import read_blocks
 from graphs.report import Findings, TableSummary, ValidationReport, failed_json, shown_time
-from graphs.schema import DataSchema, EntityTable, EventTable, feature_names
+from graphs.schema import DataSchema, EntityTable, EventTable, LabelColumn, feature_names
 from graphs.tables import (
     AMOUNT,
     KNOWN_TIME,
@@ -174,8 +174,30 @@ def _with_labels(columns: Columns, table: EventTable | EntityTable, schema: Data
         log.info("%s: %d of the %d ids in %s are not in this table", table.name, unmatched, len(verdicts), label.source)
     arrays = {LABEL: labels}
     if label.known is not None:
-        arrays[LABEL_KNOWN] = np.append(_known_since(source, keys), NEVER)[found]
+        known = np.append(_known_since(source, keys), NEVER)[found]
+        arrays[LABEL_KNOWN] = np.where(found == MISSING, _absent_known(columns, table), known)
+        _warn_never_known(columns, label, (found == MISSING) & (arrays[LABEL_KNOWN] == NEVER), findings)
     return replace(columns, arrays=columns.arrays | arrays)
+
+
+def _absent_known(columns: Columns, table: EventTable | EntityTable) -> np.ndarray:
+    """(rows,) int64 µs: since when a row that the other table does not mention has its label, as its own table says."""
+    untold = isinstance(table, EventTable) and table.label_delay_days is None
+    return np.full(len(columns), NEVER) if untold else columns.arrays[LABEL_KNOWN]
+
+
+def _warn_never_known(columns: Columns, label: LabelColumn, rows: np.ndarray, findings: Findings) -> None:
+    at = np.flatnonzero(rows)
+    if label.absent != "negative" or not len(at):
+        return
+    key = "label_delay_days" if columns.key.startswith("data.events.") else "label_known"
+    findings.warn(
+        "label-time", columns.files[columns.file[at[0]]], None,
+        f"rows that {label.source} does not mention are negative, but this never counts as known: nothing can be "
+        "learnt from them",
+        f"Set {columns.key}.{key} to say since when such a row is known to be negative.",
+        rows=columns.row[at[:5]], count=len(at),
+    )  # fmt: skip
 
 
 def _known_since(source: Columns, keys: Categorical) -> np.ndarray:

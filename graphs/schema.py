@@ -57,7 +57,7 @@ class LabelColumn:
 
     With `source` the column stands in another table, whose `key` holds the ids of our rows; `absent` is then what
     a row is that this table does not mention, and `known` its column of when a label became known (None: as the
-    table of our rows says).
+    table of our rows says, which speaks for the absent rows in any case).
     """
 
     column: str
@@ -340,8 +340,15 @@ def _read_event_table(node: _Node, name: str, shared: tuple[str, ...], unit: str
     )
     if table.label_known is not None and table.label_delay_days is not None:
         node.problem("label_delay_days", "give this or label_known, not both; set the other to null")
-    if table.label is not None and table.label.known is not None and (table.label_known or table.label_delay_days):
-        node.problem("label.known", "give this, or label_known or label_delay_days, not both; set the other to null")
+    if table.label is not None and table.label.known is not None:
+        if table.label_known is not None:
+            node.problem("label.known", "give this or label_known, not both; set the other to null")
+        if table.label_delay_days is not None and table.label.absent != "negative":
+            node.problem(
+                "label_delay_days",
+                "beside label.known it is for the rows that the other table does not mention, with label.absent: "
+                "negative; set it to null",
+            )
     if table.label is not None and table.label.source is not None and table.id is None:
         node.problem("label.from", "needs the table's id column, which names the rows of the other table")
     node.finish()

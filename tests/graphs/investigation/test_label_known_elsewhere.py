@@ -36,7 +36,7 @@ def test_a_label_counts_from_when_the_other_table_first_knew_it(tables, tmp_path
 def test_two_answers_to_when_are_one_too_many(tmp_path):
     both = mapping(tmp_path, known="since")
     both["events"]["payment"]["label_known"] = "ts"
-    with pytest.raises(ConfigError, match=r"label.known: give this, or label_known"):
+    with pytest.raises(ConfigError, match=r"label.known: give this or label_known"):
         DataSchema.from_config(both)
 
 
@@ -45,3 +45,27 @@ def test_known_belongs_to_another_table(tmp_path):
     own["events"]["payment"]["label"] = {"column": "label", "known": "since"}
     with pytest.raises(ConfigError, match="known: is a column of the table that `from` names"):
         DataSchema.from_config(own)
+
+
+def test_rows_the_other_table_does_not_mention_are_negative_a_delay_after_the_event(tables, tmp_path):
+    config = mapping(tmp_path, known="since", absent="negative")
+    config["events"]["payment"]["label_delay_days"] = 3
+    made = ingest(DataSchema.from_config(config))
+    assert made.log.label.tolist() == [1, 0, 0]
+    assert made.log.label_known_time.tolist() == [micros(tables[day]) for day in (5, 9, 2 + 3)]
+    assert not made.report.warnings
+
+
+def test_without_a_delay_such_rows_are_never_known_and_the_report_says_what_to_set(tables, tmp_path):
+    made = ingest(DataSchema.from_config(mapping(tmp_path, known="since", absent="negative")))
+    assert made.log.label.tolist() == [1, 0, 0] and made.log.label_known_time[2] == NEVER
+    (warning,) = made.report.warnings
+    assert (warning.code, warning.rows) == ("label-time", (3,))
+    assert "data.events.payment.label_delay_days" in warning.remedy
+
+
+def test_a_delay_for_absent_rows_needs_absent_rows_with_a_label(tmp_path):
+    config = mapping(tmp_path, known="since")
+    config["events"]["payment"]["label_delay_days"] = 3
+    with pytest.raises(ConfigError, match="payment.label_delay_days: beside label.known it is for the rows"):
+        DataSchema.from_config(config)
