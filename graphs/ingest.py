@@ -83,12 +83,16 @@ def ingest(schema: DataSchema) -> Ingested:
     findings = Findings()
     events = [read_event_table(table, schema, findings) for table in schema.events]
     entities = [read_entity_table(table, schema, findings) for table in schema.entities]
+    met: list[_Met] = []
     events = [
-        _with_labels(columns, table, schema, findings) for columns, table in zip(events, schema.events, strict=True)
+        _with_labels(columns, table, schema, findings, met)
+        for columns, table in zip(events, schema.events, strict=True)
     ]
     entities = [
-        _with_labels(columns, table, schema, findings) for columns, table in zip(entities, schema.entities, strict=True)
+        _with_labels(columns, table, schema, findings, met)
+        for columns, table in zip(entities, schema.entities, strict=True)
     ]
+    _tell_unmet(met, findings)
     # Rows of one id that differ are looked for before anything is raised: they are to be told with all other faults.
     kept_events = [_event_rows(columns, table, findings) for columns, table in zip(events, schema.events, strict=True)]
     kept_entities = [
@@ -148,8 +152,19 @@ def _settle(findings: Findings, schema: DataSchema) -> bool:
 # ---------------------------------------------------------------------------------- labels from elsewhere
 
 
-def _with_labels(columns: Columns, table: EventTable | EntityTable, schema: DataSchema, findings: Findings) -> Columns:
-    """`columns` with the labels that another table holds for them, if the schema says so."""
+@dataclass(frozen=True)
+class _Met:
+    """Which ids of a label table `source` have a row in the table `key`: `ids` (ids,) bool."""
+
+    source: Columns
+    key: str
+    ids: np.ndarray
+
+
+def _with_labels(
+    columns: Columns, table: EventTable | EntityTable, schema: DataSchema, findings: Findings, met: list[_Met]
+) -> Columns:
+    """`columns` with the labels that another table holds for them, if the schema says so; `met` gets its ids."""
     label = table.label
     if label is None or label.source is None or LABEL not in columns.arrays:
         return columns
@@ -169,15 +184,36 @@ def _with_labels(columns: Columns, table: EventTable | EntityTable, schema: Data
         found = np.append(at, MISSING)[own.codes]
     absent = 0 if label.absent == "negative" else UNLABELLED
     labels = np.append(verdicts, absent)[found].astype(np.int8)
-    unmatched = len(verdicts) - len(np.unique(found[found != MISSING]))
-    if unmatched:
-        log.info("%s: %d of the %d ids in %s are not in this table", table.name, unmatched, len(verdicts), label.source)
+    if len(columns):
+        met.append(_Met(source, columns.key, np.isin(np.arange(len(verdicts)), found)))
     arrays = {LABEL: labels}
     if label.known is not None:
         known = np.append(_known_since(source, keys), NEVER)[found]
         arrays[LABEL_KNOWN] = np.where(found == MISSING, _absent_known(columns, table), known)
         _warn_never_known(columns, label, (found == MISSING) & (arrays[LABEL_KNOWN] == NEVER), findings)
     return replace(columns, arrays=columns.arrays | arrays)
+
+
+def _tell_unmet(met: Sequence[_Met], findings: Findings) -> None:
+    """Name the ids of label tables that no table has a row of; where there is no other id, it is a fault."""
+    for files in dict.fromkeys((found.source.files, found.source.columns["role", ""]) for found in met):
+        same = [found for found in met if (found.source.files, found.source.columns["role", ""]) == files]
+        source = same[0].source
+        keys = source.keys["role", ""]
+        unmet = np.flatnonzero(~np.logical_or.reduce([found.ids for found in same]))
+        if not len(unmet):
+            continue
+        rows = np.flatnonzero(np.isin(keys.codes, unmet))
+        tables = ", ".join(found.key for found in same)
+        every = len(unmet) == len(keys.values)
+        tell = findings.file_fault if every else findings.warn
+        nothing = " Where none of its rows has a label yet, set label to null." if every else ""
+        tell(
+            "label-ids", source.files[source.file[rows[0]]], source.columns["role", ""],
+            f"{'no id has a' if every else f'{len(unmet):,} of the {len(keys.values):,} ids have no'} row in {tables}",
+            f"Write the ids as they stand there: 007 is not 7.{nothing}",
+            rows=source.row[rows[:5]], values=keys.values.take(pa.array(unmet[:5])).to_pylist(), count=len(rows),
+        )  # fmt: skip
 
 
 def _absent_known(columns: Columns, table: EventTable | EntityTable) -> np.ndarray:

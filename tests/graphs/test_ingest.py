@@ -176,6 +176,30 @@ def test_labels_may_stand_in_another_table(read):
         read(files, events=events)
 
 
+def test_ids_of_a_label_table_that_meet_no_row_are_told(read):
+    label = {"from": "truth.csv", "key": "tx", "column": "fraud", "absent": "negative"}
+    payment = {**PAYMENT, "path": "t.csv", "label": label, "label_delay_days": 0}
+    files = {
+        "t.csv": lines("7,2025-03-01T10:00Z,u,d", "8,2025-03-02T10:00Z,u,d"),
+        "truth.csv": "tx,fraud\n8,1\n007,1\n9,0\n",
+    }
+    (warning,) = read(files, events={"payment": payment}).report.warnings
+    assert (warning.code, warning.column, warning.rows, warning.values) == ("label-ids", "tx", (2, 3), ("007", "9"))
+    assert warning.file.endswith("truth.csv") and "2 of the 3 ids have no row in data.events.payment" in str(warning)
+    files["truth.csv"] = "tx,fraud\n007,1\n"
+    with pytest.raises(DataError, match="no id has a row in data.events.payment"):
+        read(files, events={"payment": payment})
+
+
+def test_one_label_table_for_several_tables_is_asked_what_none_of_them_has(read):
+    label = {"from": "truth.csv", "key": "tx", "column": "fraud"}
+    table = {**PAYMENT, "label": label, "label_delay_days": 0}
+    files = {"p.csv": lines("7,2025-03-01T10:00Z,u,d"), "l.csv": lines("8,2025-03-02T10:00Z,u,d")}
+    files["truth.csv"] = "tx,fraud\n8,1\n"
+    events = {"payment": {**table, "path": "p.csv"}, "login": {**table, "path": "l.csv"}}
+    assert read(files, events=events).report.warnings == ()
+
+
 def test_integer_ids_of_parquet_meet_the_same_ids_of_csv(read, tmp_path):
     pq.write_table(pa.table({"id": [1], "t": ["2025-03-01"], "u": [7], "d": pa.nulls(1)}), tmp_path / "t.parquet")
     (tmp_path / "t2.csv").write_text(lines("2,2025-03-02,7,d1", "3,2025-03-02,007,d1"))
