@@ -66,9 +66,10 @@ DAMAGES = (
 
 @dataclass(frozen=True)
 class Columns:
-    """Rows of one table, which the configuration names `key`: `file` (rows,) int32 into `files` and `row` (rows,) int64 their data row there; `arrays` are
-    (rows,) numbers, `keys` (rows,) codes; `ids` is None where the table has none. `columns` tells the user's name of
-    a field, `dropped` marks rows that go for their label, `missing` counts empty cells by the user's column."""
+    """Rows of one table, which the configuration holds at `key`: `file` (rows,) int32 into `files` and `row` (rows,)
+    int64 their data row there; `arrays` are (rows,) numbers, `keys` (rows,) codes; `ids` is None where the table has
+    none. `columns` tells the user's name of a field, `dropped` marks rows that go for their label, `missing` counts
+    empty cells by the user's column."""
 
     name: str
     key: str
@@ -233,11 +234,22 @@ class _TableReader:
         known = np.full(len(block.broken), ALWAYS)
         if table.known_time is not None:
             learned = self._times(block, table.known_time)
-            known = np.where(learned.fine, last_of_day(learned), ALWAYS)
+            known = np.where(learned.fine, last_of_day(learned), NEVER)
+            self._warn_never_known(block, table.known_time.column, learned)
         self._put(KNOWN_TIME, table.id if table.known_time is None else table.known_time.column, known)
         self._features(block)
         if table.label is not None:
             self._labels(block, table.label, np.full(len(block.broken), NEVER))
+
+    def _warn_never_known(self, block: Block, column: str, learned: Times) -> None:
+        rows = np.flatnonzero(learned.missing & ~block.broken)
+        if len(rows):
+            self.findings.warn(
+                "never-known", block.file, column, "nothing says since when these rows are known: they never are",
+                f"Fill it in, with 1970-01-01 where a row held from the start, or set {self.key}.known_time=null if "
+                "all rows did.",
+                rows=rows[:5] + block.first_row, count=len(rows),
+            )  # fmt: skip
 
     def _features(self, block: Block) -> None:
         for column in self.table.numeric:

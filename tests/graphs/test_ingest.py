@@ -129,11 +129,22 @@ def test_entity_tables_add_entities_attributes_and_labels(read):
     table = lines("u9,2025-01-01T00:00Z,1,gold", "u1,,2,", "u1,2025-01-02T00:00Z,3,basic", header="id,since,n,tier")
     events = {"payment": {**PAYMENT, "path": "t.csv"}}
     files = {"t.csv": lines("1,2025-03-01,u1,d"), "u.csv": table}
-    log = read(files, events=events, entities={"user": user}).log
-    held = log.attributes["user"]
+    ingested = read(files, events=events, entities={"user": user})
+    log, held = ingested.log, ingested.log.attributes["user"]
     assert log.entity_ids["user"].to_pylist() == ["u1", "u9"]
-    assert held.entity.tolist() == [0, 0, 1] and held.known_time[0] == ALWAYS
-    assert held.numeric["n"].tolist() == [2, 3, 1] and held.categorical["tier"].codes.tolist() == [MISSING, 0, 1]
+    assert held.entity.tolist() == [0, 0, 1]
+    assert held.numeric["n"].tolist() == [3, 2, 1] and held.categorical["tier"].codes.tolist() == [0, MISSING, 1]
+    # What nobody knows the time of must not be seen by the past.
+    assert held.known_time[1] == NEVER
+    (warning,) = [warning for warning in ingested.report.warnings if warning.code == "never-known"]
+    assert (warning.column, warning.rows) == ("since", (2,)) and "1970-01-01" in warning.remedy
+
+
+def test_entities_of_a_table_without_a_known_time_hold_from_the_start(read):
+    files = {"t.csv": lines("1,2025-03-01,u1,d"), "u.csv": "id,n\nu1,2\n"}
+    user = {"path": "u.csv", "id": "id", "numeric": ["n"]}
+    log = read(files, events={"payment": {**PAYMENT, "path": "t.csv"}}, entities={"user": user}).log
+    assert log.attributes["user"].known_time.tolist() == [ALWAYS]
 
 
 def test_categories_with_fractions_are_written_out_in_tables_of_both_kinds(read, tmp_path):
@@ -187,7 +198,7 @@ def test_ids_of_a_label_table_that_meet_no_row_are_told(read):
     assert (warning.code, warning.column, warning.rows, warning.values) == ("label-ids", "tx", (2, 3), ("007", "9"))
     assert warning.file.endswith("truth.csv") and "2 of the 3 ids have no row in data.events.payment" in str(warning)
     files["truth.csv"] = "tx,fraud\n007,1\n"
-    with pytest.raises(DataError, match="no id has a row in data.events.payment"):
+    with pytest.raises(DataError, match=r"no id has a row in data\.events.payment"):
         read(files, events={"payment": payment})
 
 

@@ -67,5 +67,5 @@ def test_without_a_delay_such_rows_are_never_known_and_the_report_says_what_to_s
 def test_a_delay_for_absent_rows_needs_absent_rows_with_a_label(tmp_path):
     config = mapping(tmp_path, known="since")
     config["events"]["payment"]["label_delay_days"] = 3
-    with pytest.raises(ConfigError, match="payment.label_delay_days: beside label.known it is for the rows"):
+    with pytest.raises(ConfigError, match=r"payment\.label_delay_days: beside label\.known it is for the rows"):
         DataSchema.from_config(config)
