@@ -75,7 +75,7 @@ class LabelColumn:
 class EventTable:
     """One table of events of the type `name`. `id` None: ids are made from the row's content.
 
-    `known_time` None: known when it happened. `label_known` None: known `label_delay_days` after the event.
+    `known_time` None: known when it happened. `label_known` None: known `label_delay_days` after the event was.
     """
 
     name: str

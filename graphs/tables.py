@@ -222,7 +222,9 @@ class _TableReader:
             self._put(AMOUNT, table.amount, numbers.values)
         self._features(block)
         if table.label is not None:
-            self._labels(block, table.label, event_time + round((table.label_delay_days or 0) * 86_400e6))
+            delay = round((table.label_delay_days or 0) * 86_400e6)
+            # Nobody has a verdict on an event that has not come into sight.
+            self._labels(block, table.label, np.maximum(event_time, known) + delay)
 
     def entity_block(self, block: Block) -> None:
         table = self.table

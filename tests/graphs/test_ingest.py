@@ -101,6 +101,13 @@ def test_a_delay_says_when_labels_are_known(read):
     assert log.label_known_time[0] - log.event_time[0] == 12 * HOUR
 
 
+def test_a_delay_counts_from_when_the_event_was_known(read):
+    seen = ["1,2025-03-01T10:00Z,u,d,1,2025-03-01T22:00Z", "2,2025-03-02T10:00Z,u,d,0,", "3,2025-03-03,u,d,0,"]
+    table = {**PAYMENT, "path": "t.csv", "known_time": "k", "label": "l", "label_delay_days": 1}
+    log = read({"t.csv": lines(*seen, header="id,t,u,d,l,k")}, events={"payment": table}).log
+    assert (log.label_known_time - log.event_time).tolist() == [36 * HOUR, 24 * HOUR, 2 * DAY - 1]
+
+
 def test_rounding_takes_times_down_and_never_forward(read):
     log = read({"t.csv": lines("1,2025-03-01T10:59:59.9Z,u,d")}, round_time="hour").log
     assert log.event_time[0] % DAY == 10 * HOUR and log.known_time[0] == log.event_time[0]
