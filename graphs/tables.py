@@ -129,11 +129,13 @@ def read_label_source(label: LabelColumn, schema: DataSchema, findings: Findings
     assert label.source is not None and label.key is not None
     own = replace(label, source=None, key=None, known=None)
     source = EntityTable(key, (label.source,), label.key, label=own, label_known=label.known)
-    reader = _TableReader(source, key, schema, findings)
+    reader = _LabelReader(source, key, schema, findings)
     return reader.read(reader.entity_block)
 
 
 class _TableReader:
+    row_word = "an entity"
+
     def __init__(self, table: EventTable | EntityTable, key: str, schema: DataSchema, findings: Findings) -> None:
         self.table = table
         self.key = key
@@ -149,6 +151,10 @@ class _TableReader:
     @property
     def label_column(self) -> str | None:
         return None if self.table.label is None else self.table.label.column
+
+    def key_of(self, name: str) -> str:
+        """The key of the configuration that says `name` of this table."""
+        return f"{self.key}.{name}"
 
     def read(self, read_block: Callable[[Block], None]) -> Columns:
         paths = [self.schema.resolve(path) for path in self.table.path]
@@ -193,7 +199,7 @@ class _TableReader:
         for name, found in singles.items():
             column = found.column if isinstance(found, TimeColumn) else found
             if column is not None:
-                wanted.setdefault(column, f"{self.key}.{name}")
+                wanted.setdefault(column, self.key_of(name))
         for kind in ("numeric", "categorical"):
             for column in getattr(table, kind):
                 wanted.setdefault(column, f"{self.key}.{kind}")
@@ -232,7 +238,7 @@ class _TableReader:
         keys = self._add_keys(block, ("role", ""), table.id, ids=True)
         absent = np.flatnonzero((keys.codes == MISSING) & ~keys.bad & ~block.broken)
         if len(absent):
-            self.findings.row_fault("no-id", block, table.id, absent, "an entity without an id", "Fill it in.")
+            self.findings.row_fault("no-id", block, table.id, absent, f"{self.row_word} without an id", "Fill it in.")
         known = np.full(len(block.broken), ALWAYS)
         if table.known_time is not None:
             learned = self._times(block, table.known_time)
@@ -419,19 +425,19 @@ class _TableReader:
         rows = np.flatnonzero(unknown & ~block.broken)
         if not len(rows):
             return label
+        words = f"{self.key_of('label.positive')}, negative or unlabelled"
         values = Counter(_cells(array, rows, limit=len(rows)))
         if spec.unknown == "drop":
             self.dropped[-1] |= unknown
             self.findings.warn(
                 "label", block.file, spec.column, "rows dropped, for their label is not understood",
-                f"Add its words to {self.key}.label.positive, negative or unlabelled.",
+                f"Add its words to {words}.",
                 rows=rows[:5] + block.first_row, values=values, count=len(rows),
             )  # fmt: skip
         else:
             self.findings.row_fault(
                 "label", block, spec.column, rows, "label not understood",
-                f"Add these words to {self.key}.label.positive, negative or unlabelled, or set "
-                f"{self.key}.label.unknown=drop.",
+                f"Add these words to {words}, or set {self.key_of('label.unknown')}=drop.",
                 values=values,
             )  # fmt: skip
         return label
@@ -441,7 +447,8 @@ class _TableReader:
         if len(untold):
             self.findings.warn(
                 "label-time", block.file, column, "a label, but not since when it is known: it never counts as known",
-                "Fill it in, or use label_delay_days.", rows=untold[:5] + block.first_row, count=len(untold),
+                "Fill it in, or use label_delay_days." if isinstance(self.table, EventTable) else "Fill it in.",
+                rows=untold[:5] + block.first_row, count=len(untold),
             )  # fmt: skip
         if isinstance(self.table, EventTable):
             early = np.flatnonzero(labelled & learned.fine & (last_of_day(learned) < self.arrays[TIME][-1]))
@@ -494,6 +501,16 @@ class _TableReader:
 
     def _missing(self, column: str, rows: np.ndarray) -> None:
         self.missing[column] += int(np.count_nonzero(rows))
+
+
+class _LabelReader(_TableReader):
+    """Reads the other table of a label, whose columns and words the configuration names under the label itself."""
+
+    row_word = "a row"
+
+    def key_of(self, name: str) -> str:
+        names = {"id": "key", "label": "column", "label_known": "known"}
+        return f"{self.key}.{names.get(name, name.removeprefix('label.'))}"
 
 
 def merge_keys(parts: Sequence[Keys | Categorical]) -> Categorical:

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from graphs.errors import ConfigError
+from graphs.errors import ConfigError, DataError
 from graphs.events import NEVER
 from graphs.ingest import ingest
 from graphs.schema import DataSchema
@@ -69,3 +69,33 @@ def test_a_delay_for_absent_rows_needs_absent_rows_with_a_label(tmp_path):
     config["events"]["payment"]["label_delay_days"] = 3
     with pytest.raises(ConfigError, match=r"payment\.label_delay_days: beside label\.known it is for the rows"):
         DataSchema.from_config(config)
+
+
+def test_faults_of_the_other_table_name_the_keys_that_mend_them(tables, tmp_path):
+    told = pa.table({"event_id": ["a", None], "label": ["perhaps", "1"], "since": ["2025-03-01T10:00Z"] * 2})
+    pq.write_table(told, tmp_path / "labels.parquet")
+    with pytest.raises(DataError) as raised:
+        ingest(DataSchema.from_config(mapping(tmp_path, known="since")))
+    label, nobody = sorted(raised.value.faults, key=lambda fault: fault.code)
+    assert "data.events.payment.label.positive, negative" in label.remedy
+    assert "data.events.payment.label.unknown=drop" in label.remedy
+    assert nobody.message == "a row without an id"
+
+
+@pytest.mark.parametrize(
+    ("given", "key"), [("key", "label.key to"), ("column", "label.column to"), ("known", "label.known to")]
+)
+def test_a_column_that_the_other_table_lacks_is_told_under_its_key(tables, tmp_path, given, key):
+    config = mapping(tmp_path, **({"known": "since"} | {given: "nowhere"}))
+    with pytest.raises(DataError) as raised:
+        ingest(DataSchema.from_config(config))
+    (fault,) = raised.value.faults
+    assert f"data.events.payment.{key} the right column" in fault.remedy
+    assert ("null" in fault.remedy) == (given == "known")
+
+
+def test_the_id_of_an_entity_table_cannot_be_null_and_nobody_is_told_to(tables, tmp_path):
+    config = mapping(tmp_path)
+    with pytest.raises(DataError) as raised:
+        ingest(DataSchema.from_config(config | {"entities": {"user": {"path": "tx.parquet", "id": "nobody"}}}))
+    assert raised.value.faults[0].remedy == "Set data.entities.user.id to the right column."
