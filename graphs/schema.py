@@ -28,6 +28,13 @@ PLACEHOLDERS = (
     "unknown", "unspecified", "undefined", "anonymous", "missing", "default", "dummy", "not available", "other",
     "test", "-", "--", "?", "x", "xxx", "00000000-0000-0000-0000-000000000000", "000000000000000",
 )  # fmt: skip
+RESERVED_NAMES = (
+    "event_type", "event_id", "event_time", "event_timestamp", "known_timestamp", "created_timestamp",
+    "last_event_timestamp", "score", "logit", "new_entities", "unseen_categories", "missing_categories", "events_seen",
+    "is_new", "model_version", "space_version", "dimension", "embedding",
+)  # fmt: skip
+"""Columns of the tables that scoring and embedding write, beside one per role or entity type."""
+
 POSITIVE_WORDS = ("1", "true", "yes", "y", "t", "on", "fraud", "fraudulent", "chargeback", "positive")
 NEGATIVE_WORDS = ("0", "false", "no", "n", "f", "off", "legit", "legitimate", "genuine", "negative")
 
@@ -300,6 +307,7 @@ def _read_schema(node: _Node) -> DataSchema:
     )
     node.finish()
     _check_role_types(schema, node)
+    _check_reserved(schema, node)
     return schema
 
 
@@ -499,6 +507,24 @@ def _check_role_types(schema: DataSchema, node: _Node) -> None:
                     f"events.{table.name}.roles.{role.name}",
                     f"is of type {role.entity_type} here and of type {first[0]} in {first[1]}; name the roles apart",
                 )
+
+
+def _check_reserved(schema: DataSchema, node: _Node) -> None:
+    names = [(f"events.{table.name}.roles.{role.name}", role.name) for table in schema.events for role in table.roles]
+    names += [
+        (f"events.{table.name}.roles.{role.name}.type", role.entity_type)
+        for table in schema.events
+        for role in table.roles
+        if role.entity_type != role.name
+    ]
+    names += [(f"entities.{table.name}", table.name) for table in schema.entities]
+    for key, name in names:
+        if name in RESERVED_NAMES:
+            node.problem(
+                key,
+                f"{name} is the name of a column that scoring or embedding writes; take another name than "
+                f"{', '.join(RESERVED_NAMES)}",
+            )
 
 
 def feature_names(tables: Sequence[EventTable], kind: str) -> tuple[str, ...]:

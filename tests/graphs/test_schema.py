@@ -104,6 +104,16 @@ def test_all_problems_are_told_at_once_with_their_keys_and_suggestions():
         ({"round_time": "week"}, "data.round_time: expected one of second,"),
         ({"max_rejects": 1.5}, "data.max_rejects: expected a whole number"),
         ({"entities": {"user": {"path": "u.csv"}}}, "data.entities.user.id: missing"),
+        ({"roles": {"score": "s"}}, "data.events.payment.roles.score: score is the name of a column"),
+        (
+            {"roles": {"buyer": {"column": "b", "type": "logit"}}},
+            "data.events.payment.roles.buyer.type: logit is the name of a column that scoring or embedding writes; "
+            "take another name than event_type, event_id, event_time,",
+        ),
+        (
+            {"entities": {"is_new": {"path": "u.csv", "id": "i"}}},
+            "data.entities.is_new: is_new is the name of a column",
+        ),
         ({"id": 7}, "data.events.payment.id: expected text, got 7; as text it is written"),
     ],
 )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from gnn.bundle import Bundle
+from gnn.embedding_table import entity_schema, event_schema
 from gnn.nodes import NodeQuestions, graph_columns, node_columns
 from gnn.scoring import score_tables
 from graphs.behaviour import ASKED_FOR, FAMILIES, BehaviourSpec
@@ -18,6 +19,7 @@ from graphs.events import ALWAYS, EventLog
 from graphs.history import known_at
 from graphs.ingest import Ingested
 from graphs.report import ValidationReport
+from graphs.schema import RESERVED_NAMES
 from graphs.store import save_log
 from graphs.temporal_graph import TemporalGraph
 
@@ -45,6 +47,14 @@ def test_events_of_which_no_label_was_learnt_have_no_score(ingested: Ingested, b
     kinds = [ingested.log.event_types[code] for code in ingested.log.event_type]
     assert sorted(scored.tables["events"]["event_type"].to_pylist()) == sorted(k for k in kinds if k != "login")
     assert scored.summary["events"]["not_scored"] == {"login": kinds.count("login")}
+
+
+def test_no_role_or_type_can_be_named_like_a_column_that_is_written(ingested: Ingested, bundle: Bundle) -> None:
+    tables = score_tables(bundle, ingested, None, entity_types=["user"]).tables
+    embedded = {*event_schema([], 8).names, *entity_schema("user", 8).names}
+    roles = {role.name for role in ingested.log.roles}
+    written = {*tables["events"].column_names, *tables["user"].column_names, *embedded}
+    assert written - roles - {"user"} <= set(RESERVED_NAMES)
 
 
 def test_what_was_left_out_changes_no_score(ingested: Ingested, bundle: Bundle) -> None:
