@@ -191,11 +191,20 @@ def _check_same_columns(log: EventLog, more: EventLog) -> None:
             ("event types", log.event_types, more.event_types),
             ("numeric columns", log.numeric, more.numeric),
             ("categorical columns", log.categorical, more.categorical),
+            *(
+                (f"columns of the {kind} table", _column_names(found), _column_names(more.attributes[kind]))
+                for kind, found in log.attributes.items()
+                if kind in more.attributes
+            ),
         )
         if list(mine) != list(theirs)
     ]
     if faults:
         raise ConfigError("; ".join([*faults, "read both with the same data configuration"]))
+
+
+def _column_names(found: EntityAttributes) -> list[str]:
+    return [*found.numeric, *found.categorical]
 
 
 def _check_no_event_twice(log: EventLog, more: EventLog) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 from graphs.errors import ConfigError, DataError, NotFoundError
-from graphs.events import EventLog, Role
+from graphs.events import ALWAYS, EventLog, Role
+from graphs.history import known_at
 from graphs.store import fingerprint
 from graphs.temporal_graph import TemporalGraph
 
@@ -131,6 +133,14 @@ def test_appending_other_roles_is_refused(
     other = log_from_rows([], roles=(Role("payer", "user"),))
     with pytest.raises(ConfigError, match=r"roles: the graph has .*payer"):
         TemporalGraph.build(random_log(0)).append(other)
+
+
+def test_appending_entities_without_a_column_that_the_graph_has_is_refused(random_log: Callable[..., EventLog]) -> None:
+    log = random_log(4)
+    more = known_at(log, ALWAYS)
+    bare = {kind: replace(found, numeric={}) for kind, found in more.attributes.items()}
+    with pytest.raises(ConfigError, match=r"columns of the user table: .*limit.*, the new events have \['tier'\]"):
+        TemporalGraph.build(log).append(replace(more, attributes=bare))
 
 
 def test_the_surroundings_hold_the_past_and_nothing_else(log_from_rows: Callable[..., EventLog]) -> None:
