@@ -41,11 +41,16 @@ class Columns:
     numeric: np.ndarray
     categorical: Mapping[str, Categorical]
 
+    def __post_init__(self) -> None:
+        assert len(set(self.names)) == len(self.names), self.names
+
     def __len__(self) -> int:
         return len(self.numeric)
 
     def with_numeric(self, names: Sequence[str], values: np.ndarray) -> Columns:
-        """The same rows with further numeric columns (rows, len(names)) behind the present ones."""
+        """The same rows with further numeric columns (rows, len(names)) behind the present ones, none of whose names
+        they take."""
+        names = [unused(name, self.names) for name in names]
         numeric = np.concatenate([self.numeric, values.astype(np.float32, copy=False)], axis=1)
         return Columns((*self.names, *names), numeric, self.categorical)
 
@@ -60,16 +65,16 @@ def event_columns(log: EventLog, *, clock: bool = True) -> Columns:
     columns: list[np.ndarray] = []
 
     def add(name: str, values: np.ndarray) -> None:
-        names.append(name)
+        names.append(unused(name, names))
         columns.append(values.astype(np.float32))
 
-    add("amount", log.amount)
+    add(unused("amount", log.numeric), log.amount)
     if clock:
         day = (log.event_time % MICROSECONDS_PER_DAY) / MICROSECONDS_PER_DAY * 2 * np.pi
         weekday = ((log.event_time // MICROSECONDS_PER_DAY + 3) % 7).astype(np.float32)
-        add("hour_sin", np.sin(day))
-        add("hour_cos", np.cos(day))
-        add("weekend", (weekday >= 5).astype(np.float32))
+        add(unused("hour_sin", log.numeric), np.sin(day))
+        add(unused("hour_cos", log.numeric), np.cos(day))
+        add(unused("weekend", log.numeric), (weekday >= 5).astype(np.float32))
     for name, values in log.numeric.items():
         add(name, values)
     categorical = dict(log.categorical)

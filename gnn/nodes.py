@@ -37,7 +37,8 @@ def graph_columns(graph: TemporalGraph, behaviour: BehaviourSpec) -> tuple[Colum
     """What is known of each event at its instant: its own columns and behaviour features; and the latter's names."""
     table = behaviour_features(graph, behaviour)
     own = event_columns(graph.log, clock="calendar" not in behaviour.families)
-    return own.with_numeric(table.names, table.values), table.names
+    columns = own.with_numeric(table.names, table.values)
+    return columns, columns.names[len(own.names) :]
 
 
 def node_columns(graph: TemporalGraph, questions: NodeQuestions, behaviour: BehaviourSpec) -> Columns:

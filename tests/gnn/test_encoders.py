@@ -102,3 +102,19 @@ def test_a_column_that_is_called_as_ours_are_stays_beside_them(random_log: Calla
     assert columns.categorical["event_type"] is log.categorical["channel"]
     assert {"event_type", "event_type_", "hour", "hour_"} <= set(floor.names)
     assert np.array_equal(floor.values[:, floor.names.index("hour")], log.numeric["size"], equal_nan=True)
+
+
+def test_a_column_of_the_tables_named_like_a_built_in_one_stands_beside_it(random_log: Callable[..., EventLog]) -> None:
+    log = random_log(3)
+    given = {"amount": np.full(len(log), 1.0), "weekend": np.full(len(log), 2.0), "sender.present": np.zeros(len(log))}
+    columns = event_columns(replace(log, numeric=given))
+    assert columns.names[:4] == ("amount_", "hour_sin", "hour_cos", "weekend_")
+    fitted = FeatureSpace.fit(columns, np.arange(len(log)))
+    told = dict(zip(fitted.names, columns.numeric.T, strict=True))
+    np.testing.assert_array_equal(told["amount_"], log.amount.astype(np.float32))
+    assert (told["amount"] == 1).all() and set(told["sender.present_"]) == {0, 1}
+
+
+def test_columns_without_such_a_clash_keep_their_names(random_log: Callable[..., EventLog]) -> None:
+    assert event_columns(random_log(3)).names[:5] == ("amount", "hour_sin", "hour_cos", "weekend", "size")
+    assert COLUMNS.with_numeric(["age"], np.zeros((5, 1))).names == ("amount", "age", "age_")
