@@ -28,6 +28,7 @@ from gnn.embedding_schedule import Schedule
 from gnn.embedding_space import Alignment, AlignmentSpec, align
 from gnn.embedding_store import EVENTS, FORMAT, Folder, Space, iso, one_writer, spaces_of, staging, write_manifest
 from gnn.embedding_table import Layout, Provenance, entity_schema, event_schema, vectors_of
+from gnn.scoring import check_amounts
 from gnn.splits import instant
 from graphs.errors import ConfigError, NotFoundError
 from graphs.events import MICROSECONDS_PER_DAY
@@ -71,7 +72,9 @@ def export_embeddings(
     what created_timestamp says (null: now). `history`: look back at the events the model was trained on, too.
     """
     model, store = Bundle.load(Path(bundle)), Folder.at(output)
-    ingested = ingest(DataSchema.from_config(dict(data)))
+    schema = DataSchema.from_config(dict(data))
+    check_amounts(model, schema)
+    ingested = ingest(schema)
     past = Path(bundle).parent / "history"
     embedder = Embedder.of(model, ingested.log, history=past if history and past.is_dir() else None)
     embedder, aligned = into_space(embedder, store, alignment, align_to)

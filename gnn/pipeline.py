@@ -30,7 +30,7 @@ from gnn.hetero_sage import HeteroSageSpec
 from gnn.metrics import Undefined, as_json, auc, average_precision
 from gnn.node_task import NodeTask
 from gnn.report import write_report
-from gnn.scoring import new_entities, score_tables
+from gnn.scoring import check_amounts, new_entities, score_tables
 from gnn.splits import RandomSplit, TimeSplit
 from gnn.temporal_sage import SageSpec
 from gnn.trainer import TrainerSpec
@@ -185,10 +185,12 @@ def score(
     Writes events.parquet, one <type>.parquet per entity type, and summary.json.
     """
     model = Bundle.load(Path(bundle))
+    schema = DataSchema.from_config(dict(data))
+    check_amounts(model, schema)
     past = Path(bundle).parent / "history"
     tables = score_tables(
         model,
-        ingest(DataSchema.from_config(dict(data))),
+        ingest(schema),
         past if history and past.is_dir() else None,
         start=start,
         stop=stop,

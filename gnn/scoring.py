@@ -23,6 +23,7 @@ from graphs.events import ALWAYS, MISSING, EventLog
 from graphs.history import event_keys, known_at, without_events_of
 from graphs.ingest import Ingested
 from graphs.report import shown_time
+from graphs.schema import DataSchema
 from graphs.store import load_log
 from graphs.temporal_graph import TemporalGraph
 
@@ -128,6 +129,17 @@ def with_history(events: EventLog, history: Path | None) -> tuple[TemporalGraph,
     graph = TemporalGraph.build(past).append(events)
     asked, new = (pa.array(event_keys(events), pa.string()) for events in (graph.log, events))
     return graph, pc.is_in(asked, new).to_numpy(zero_copy_only=False)
+
+
+def check_amounts(bundle: Bundle, schema: DataSchema) -> None:
+    """Raise ConfigError where the model was trained with amounts that the mapping leaves out."""
+    trained = bundle.data.get("events") or {}
+    for table in schema.events:
+        if table.amount is None and (trained.get(table.name) or {}).get("amount"):
+            raise ConfigError(
+                f"data.events.{table.name}.amount: missing, and the model was trained with amounts. Map it as in the "
+                "bundle (bundle.yaml, data); a table without such a column needs an empty one"
+            )
 
 
 def check_fits(bundle: Bundle, events: EventLog) -> None:

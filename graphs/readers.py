@@ -123,6 +123,7 @@ def _check_columns(file: Path, present: Sequence[str], wanted: Mapping[str, str]
         hint = nearest(name, present) or f"; there are: {', '.join(present[:30])}"
         listed = key.rpartition(".")[2] in ("numeric", "categorical")
         null = "" if _is_required(key) else ", or to null where the table has none"
+        null += "; a model that was trained on amounts needs it, if empty" if key.endswith(".amount") else ""
         left_out = f"Take it out of {key}, or add it, empty, where a model that was trained on it is to score."
         remedy = left_out if listed else f"Set {key} to the right column{null}."
         findings.file_fault("missing-column", file, name, f"there is no such column{hint}", remedy)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gnn import embedding_export, pipeline
 from gnn.bundle import Bundle
 from gnn.embedding_table import entity_schema, event_schema
 from gnn.nodes import NodeQuestions, graph_columns, node_columns
@@ -89,6 +90,18 @@ def test_columns_that_the_model_reads_and_the_tables_lack_are_named(ingested: In
     bare = replace(ingested.log, categorical={}, numeric={}, attributes={})
     with pytest.raises(ConfigError, match=r"size, sender\.limit, receiver\.limit, .*channel, .*limit, tier\. Map them"):
         score_tables(bundle, replace(ingested, log=bare), None)
+
+
+@pytest.mark.parametrize("verb", [pipeline.score, embedding_export.export_embeddings])
+def test_a_mapping_without_the_amounts_of_training_is_refused(
+    verb: Callable[..., object], bundle: Bundle, tmp_path: Path
+) -> None:
+    payment = {"path": "tx.csv", "id": "id", "time": "ts", "roles": {"user": "user_id"}, "amount": "total"}
+    replace(bundle, data={"events": {"payment": payment}}).save(tmp_path / "bundle")
+    data = {"events": {"payment": {**payment, "amount": None}}}
+    rest = {} if verb is pipeline.score else dict.fromkeys(("schedule", "health", "alignment"))
+    with pytest.raises(ConfigError, match=r"data\.events\.payment\.amount: missing, and the model was trained with"):
+        verb(bundle=str(tmp_path / "bundle"), data=data, output=str(tmp_path / "out"), **rest)
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, *ASKED_FOR])
