@@ -21,7 +21,7 @@ from gnn.splits import instant
 from graphs.errors import ConfigError
 from graphs.events import ALWAYS, MISSING, EventLog
 from graphs.history import event_keys, known_at, without_events_of
-from graphs.ingest import Ingested
+from graphs.ingest import MADE_ID, Ingested
 from graphs.report import shown_time
 from graphs.schema import DataSchema
 from graphs.store import load_log
@@ -123,12 +123,23 @@ def with_history(events: EventLog, history: Path | None) -> tuple[TemporalGraph,
     """The graph of history and new events, and the mask of the new ones; of an event in both, the new row counts."""
     if history is None:
         return TemporalGraph.build(events), np.ones(len(events), bool)
-    past = without_events_of(load_log(history), events)
+    whole = load_log(history)
+    past = without_events_of(whole, events)
+    if len(past) < len(whole) and _has_made_ids(events):
+        log.warning(
+            "%d events of the history have an id, made of content, that a new event has too, and count once: the same "
+            "events again, or others of equal content; map an id column (data.events.<type>.id) to tell them apart",
+            len(whole) - len(past),
+        )
     if not len(past):
         return TemporalGraph.build(events), np.ones(len(events), bool)
     graph = TemporalGraph.build(past).append(events)
     asked, new = (pa.array(event_keys(events), pa.string()) for events in (graph.log, events))
     return graph, pc.is_in(asked, new).to_numpy(zero_copy_only=False)
+
+
+def _has_made_ids(events: EventLog) -> bool:
+    return bool(pc.any(pc.match_substring_regex(events.event_ids, MADE_ID)).as_py())
 
 
 def check_amounts(bundle: Bundle, schema: DataSchema) -> None:

@@ -53,6 +53,9 @@ log = logging.getLogger(__name__)
 
 SHOWN_CONFLICTS = 10
 
+MADE_ID = r"^[0-9a-f]{16}-\d+$"
+"""What an id looks like that was made of its event's content."""
+
 
 @dataclass(frozen=True)
 class Ingested:

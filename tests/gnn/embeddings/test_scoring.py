@@ -13,7 +13,7 @@ from gnn import embedding_export, pipeline
 from gnn.bundle import Bundle
 from gnn.embedding_table import entity_schema, event_schema
 from gnn.nodes import NodeQuestions, graph_columns, node_columns
-from gnn.scoring import score_tables
+from gnn.scoring import score_tables, with_history
 from graphs.behaviour import ASKED_FOR, FAMILIES, BehaviourSpec
 from graphs.errors import ConfigError
 from graphs.events import ALWAYS, EventLog
@@ -102,6 +102,20 @@ def test_a_mapping_without_the_amounts_of_training_is_refused(
     rest = {} if verb is pipeline.score else dict.fromkeys(("schedule", "health", "alignment"))
     with pytest.raises(ConfigError, match=r"data\.events\.payment\.amount: missing, and the model was trained with"):
         verb(bundle=str(tmp_path / "bundle"), data=data, output=str(tmp_path / "out"), **rest)
+
+
+def test_history_that_goes_for_equal_made_ids_is_counted(
+    log_from_rows: Callable[..., EventLog], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = [{"type": "payment", "id": f"{n:016x}-0", "time": n * DAY, "sender": "u1"} for n in range(4)]
+    save_log(log_from_rows(made[:3]), tmp_path / "made")
+    _, asked = with_history(log_from_rows(made[2:]), tmp_path / "made")
+    assert asked.sum() == 2 and "1 events of the history have an id, made of content" in caplog.text
+    caplog.clear()
+    given = [{**row, "id": f"p{row['time']}"} for row in made]
+    save_log(log_from_rows(given[:3]), tmp_path / "given")
+    with_history(log_from_rows(given[2:]), tmp_path / "given")
+    assert not caplog.text
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, *ASKED_FOR])
