@@ -198,7 +198,7 @@ def _with_labels(
 
 
 def _tell_unmet(met: Sequence[_Met], findings: Findings) -> None:
-    """Name the ids of label tables that no table has a row of; where there is no other id, it is a fault."""
+    """Name the ids of label tables that no table has a row of: of payments before those, or written otherwise."""
     for files in dict.fromkeys((found.source.files, found.source.columns["role", ""]) for found in met):
         same = [found for found in met if (found.source.files, found.source.columns["role", ""]) == files]
         source = same[0].source
@@ -209,12 +209,10 @@ def _tell_unmet(met: Sequence[_Met], findings: Findings) -> None:
         rows = np.flatnonzero(np.isin(keys.codes, unmet))
         tables = ", ".join(found.key for found in same)
         every = len(unmet) == len(keys.values)
-        tell = findings.file_fault if every else findings.warn
-        nothing = " Where none of its rows has a label yet, set label to null." if every else ""
-        tell(
+        findings.warn(
             "label-ids", source.files[source.file[rows[0]]], source.columns["role", ""],
             f"{'no id has a' if every else f'{len(unmet):,} of the {len(keys.values):,} ids have no'} row in {tables}",
-            f"Write the ids as they stand there: 007 is not 7.{nothing}",
+            "If they are the same rows, write the ids as they stand there: 007 is not 7.",
             rows=source.row[rows[:5]], values=keys.values.take(pa.array(unmet[:5])).to_pylist(), count=len(rows),
         )  # fmt: skip
 
