@@ -16,6 +16,7 @@ from typing import Any
 from graphs.errors import ConfigError
 from graphs.logs import mask
 from graphs.signatures import nearest
+from graphs.time_formats import problem_of
 
 TIME_UNITS = ("iso", "min", "s", "ms", "us", "ns")
 ROUNDINGS = {"second": 1_000_000, "minute": 60_000_000, "hour": 3_600_000_000, "day": 86_400_000_000}
@@ -42,7 +43,7 @@ NEGATIVE_WORDS = ("0", "false", "no", "n", "f", "off", "legit", "legitimate", "g
 @dataclass(frozen=True)
 class TimeColumn:
     """A column of instants. `unit`: `iso` for text like 2025-03-01T10:00:00Z, else a count since 1970 in min, s, ms, us
-    or ns; `format`: a strptime pattern for other text, such as %d/%m/%Y %H:%M."""
+    or ns; `format`: a pattern for other text or digits, such as %d/%m/%Y %H:%M."""
 
     column: str
     unit: str = "iso"
@@ -401,9 +402,16 @@ def _read_time(node: _Node, key: str, unit: str) -> TimeColumn | None:
     if isinstance(value, str):
         return TimeColumn(value, unit)
     inner = _Node(value, f"{node.path}.{key}", node.problems)
-    found = TimeColumn(
-        inner.text("column", required=True) or "", inner.choice("unit", unit, TIME_UNITS), inner.text("format")
-    )
+    column, format = inner.text("column", required=True) or "", inner.text("format")
+    if format is not None:
+        # A column with a format is text, whatever `time_unit` says of the others.
+        unit = "iso"
+        problem = problem_of(format)
+        if problem is not None:
+            inner.problem("format", f"{format!r}: {problem}")
+    found = TimeColumn(column, inner.choice("unit", unit, TIME_UNITS), format)
+    if format is not None and found.unit != "iso":
+        inner.problem("format", f"give this or unit, not both: {found.unit} is a count since 1970, and no text")
     inner.finish()
     return found
 

@@ -308,7 +308,8 @@ class _TableReader:
             if len(rows):
                 self.findings.row_fault(code, block, column, rows, message, remedy, values=_cells(array, rows))
 
-        fault("time", times.bad, "not a time", _time_remedy(self.key, spec, array, times.bad))
+        what = "not a time" if spec.format is None else f"not a time of the format {spec.format}"
+        fault("time", times.bad, what, _time_remedy(self.key, spec, array, times.bad))
         fault(
             "zone",
             times.zoneless,
@@ -541,6 +542,8 @@ def _where(columns: Columns) -> str:
 
 def _time_remedy(key: str, spec: TimeColumn, array: pa.Array, bad: np.ndarray) -> str:
     """What to do about cells that are no time: digits alone betray the unit by their number."""
+    if spec.format is not None:
+        return "Correct it, or give the column the format that it has; times lie between 1900 and 2200."
     first = _cells(array, np.flatnonzero(bad)[:1])
     digits = first[0].split(".")[0] if first else ""
     units = {10: "s", 13: "ms", 16: "us", 19: "ns"}

@@ -18,6 +18,7 @@ from numba import njit
 from graphs.errors import ConfigError
 from graphs.events import MICROSECONDS_PER_DAY, MISSING, UNLABELLED
 from graphs.schema import CsvFormat, LabelColumn, TimeColumn
+from graphs.time_formats import parse_written
 
 FIRST_TIME = -2_208_988_800_000_000
 """1900-01-01 in µs: an instant before it is taken for a mistake, as is one from LAST_TIME on."""
@@ -142,6 +143,10 @@ def parse_times(array: pa.Array, column: TimeColumn, *, timezone: str | None, ds
     were put back or forward, the earlier or later of the instants that the offsets before and after give.
     """
     count = len(array)
+    nan = _nan(array)
+    if column.format is not None and _is_number(array.type):
+        # 20250228 of the format %Y%m%d is text, though a file may keep it as a number.
+        array = pc.coalesce(as_text(array)[0], array.cast(pa.string()))
     if pa.types.is_string(array.type) and column.unit == "iso":
         micros, kind = _parse_text_times(array, column.format)
         missing = _among(array, kind == _BAD, nulls) | _sentinels(array, column, nulls)
@@ -153,7 +158,7 @@ def parse_times(array: pa.Array, column: TimeColumn, *, timezone: str | None, ds
     else:
         micros, kind = _take_typed_times(array, column.unit)
         missing = ~_present(array) | _sentinels(array, column, nulls)
-    missing |= _nan(array)
+    missing |= nan
     kind = np.where(missing, _ZONED, kind)
     local = (kind == _LOCAL) | (kind == _DATE)
     zoneless = local if timezone is None else np.zeros(count, bool)
@@ -188,12 +193,9 @@ def _nan(array: pa.Array) -> np.ndarray:
 def _parse_text_times(array: pa.StringArray, format: str | None) -> tuple[np.ndarray, np.ndarray]:
     if format is None:
         return _parse_iso(*text_buffers(array))
-    parsed = pc.strptime(pc.utf8_trim_whitespace(array), format=format, unit="us", error_is_null=True)
-    zoned = "%z" in format
-    kind = np.where(_present(parsed), _ZONED if zoned else _LOCAL, _BAD).astype(np.int8)
-    if not any(mark in format for mark in ("%H", "%I", "%M", "%S", "%T", "%R", "%X", "%c", "%s")):
-        kind[kind == _LOCAL] = _DATE
-    return pc.fill_null(parsed.cast(pa.int64()), 0).to_numpy(zero_copy_only=False).copy(), kind
+    written = parse_written(array, format)
+    read_as = _ZONED if written.zoned else _LOCAL if written.timed else _DATE
+    return written.micros, np.where(written.good, read_as, _BAD).astype(np.int8)
 
 
 def _take_typed_times(array: pa.Array, unit: str) -> tuple[np.ndarray, np.ndarray]:

@@ -70,6 +70,11 @@ def test_the_empty_text_is_always_null_and_extra_words_are_added():
     assert schema(null_values=["-"], extra_null_values=["Unknown"]).null_values == {"-", "unknown", ""}
 
 
+def test_a_format_makes_a_column_text_whatever_the_unit_of_the_others():
+    table = schema(time={"column": "t", "format": "%d/%m/%Y"}, known_time="k", time_unit="s").events[0]
+    assert (table.time.unit, table.known_time.unit) == ("iso", "s")
+
+
 def test_all_problems_are_told_at_once_with_their_keys_and_suggestions():
     told = problems(tiem="ts", label={"column": 3, "unknown": "dropp"}, timezone="Europe/Londn", csv={"decimal": ";"})
     assert any(line.startswith("data.events.payment.tiem: no such key; did you mean time?") for line in told)
@@ -98,6 +103,15 @@ def test_all_problems_are_told_at_once_with_their_keys_and_suggestions():
             "data.events.payment.label.negative: 'x' is",
         ),
         ({"time": {"column": "t", "unit": "day"}}, "data.events.payment.time.unit: expected one of iso, min,"),
+        ({"time": {"column": "t", "format": "%F %T %Z"}}, "data.events.payment.time.format: '%F %T %Z': %Z: names of"),
+        ({"time": {"column": "t", "format": "%Q"}}, "data.events.payment.time.format: '%Q': %Q is not known"),
+        ({"time": {"column": "t", "format": "%d/%m/%Y %"}}, "data.events.payment.time.format: '%d/%m/%Y %': % is not"),
+        ({"time": {"column": "t", "format": ""}}, "data.events.payment.time.format: '': says no day"),
+        ({"time": {"column": "t", "format": "%Y-%m"}}, "data.events.payment.time.format: '%Y-%m': says no day"),
+        ({"time": {"column": "t", "format": "%F %I:%M"}}, "data.events.payment.time.format: '%F %I:%M': %I does not"),
+        ({"time": {"column": "t", "format": "%F :%M"}}, "data.events.payment.time.format: '%F :%M': has minutes"),
+        ({"time": {"column": "t", "format": "%F %d"}}, "data.events.payment.time.format: '%F %d': names %d twice"),
+        ({"time": {"column": "t", "unit": "s", "format": "%s"}}, "data.events.payment.time.format: give this or unit"),
         ({"csv": {"delimiter": ";;"}}, "data.csv.delimiter: expected one plain character"),
         ({"csv": {"encoding": "latin-99"}}, "data.csv.encoding: 'latin-99' is not an encoding"),
         ({"csv": {"thousands": "."}}, "data.csv.thousands:"),

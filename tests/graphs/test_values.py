@@ -134,6 +134,57 @@ def test_own_formats():
 
 
 @pytest.mark.parametrize(
+    ("cell", "format"),
+    [
+        ("1/3/2025 9:05", "%d/%m/%Y %H:%M"), ("1/3/25 9:05 AM", "%d/%m/%y %I:%M %p"),
+        ("1 MARCH 2025 09:05", "%d %B %Y %R"),
+        ("Sat Mar  1 09:05:00 2025", "%a %b %e %H:%M:%S %Y"), ("20250301T090500.000", "%Y%m%dT%H%M%S.%f"),
+        ("2025-060 9:05", "%Y-%j %k:%M"), ("03/01/25 09:05:00 am", "%D %r"), ("1740819900", "%s"),
+        ("2025-03-01 11:05:00 +02:00", "%F %T %z"), ("2025-03-01 04:05-0500", "%F %R%z"),
+        ("100% 2025-03-01 9:05", "100%% %F %R"),
+    ],
+)  # fmt: skip
+def test_one_instant_by_many_formats(cell, format):
+    found = times([cell], format=format)
+    assert found.micros.tolist() == [instant("2025-03-01T09:05:00Z")] and not found.date_only.any()
+
+
+@pytest.mark.parametrize(
+    ("cell", "format"),
+    [
+        ("31/02/2025 10:00", "%d/%m/%Y %H:%M"), ("29/02/2025", "%d/%m/%Y"), ("31/04/2025", "%d/%m/%Y"),
+        ("00/04/2025", "%d/%m/%Y"), ("01/13/2025", "%d/%m/%Y"), ("2025-366", "%Y-%j"),
+        ("01/03/2025 24:00", "%d/%m/%Y %R"),
+        ("01/03/2025 10:60", "%d/%m/%Y %R"), ("01/03/2025 13:00 PM", "%d/%m/%Y %I:%M %p"), ("1032025", "%d%m%Y"),
+        ("01/03/2025 10:00 +25:00", "%d/%m/%Y %R %z"), ("01/03/2025 10:00x", "%d/%m/%Y %R"),
+    ],
+)  # fmt: skip
+def test_what_a_format_does_not_say_is_bad_and_never_another_day(cell, format):
+    assert times([cell], format=format).bad.tolist() == [True]
+
+
+def test_a_fraction_of_a_second_by_a_format_is_cut_to_microseconds():
+    found = times(["01/03/2025 00:00:00.5", "01/03/2025 00:00:00.1234567"], format="%d/%m/%Y %T.%f")
+    assert (found.micros - instant("2025-03-01T00:00:00Z")).tolist() == [500_000, 123_456]
+
+
+@given(
+    st.datetimes(datetime(1970, 1, 1), datetime(2068, 12, 31)),
+    st.sampled_from(["%d/%m/%y %H:%M:%S.%f", "%B %d %Y %I:%M:%S.%f%p", "%Y%j%H%M%S%f"]),
+)
+def test_what_the_standard_library_writes_by_a_format_comes_back(moment, format):
+    expected = round((moment - datetime(1970, 1, 1)).total_seconds() * 1e6)
+    assert times([moment.strftime(format)], format=format).micros.tolist() == [expected]
+
+
+@pytest.mark.parametrize("cells", [[20_250_228, None, 20_250_230], [20_250_228.0, math.nan, 20_250_230.5]])
+def test_numbers_go_by_a_format_as_their_digits(cells):
+    found = times(cells, format="%Y%m%d")
+    assert found.micros[0] == instant("2025-02-28T00:00:00Z")
+    assert (found.missing.tolist(), found.bad.tolist()) == ([False, True, False], [False, False, True])
+
+
+@pytest.mark.parametrize(
     "kind", [pa.timestamp("ns", tz="UTC"), pa.timestamp("us", tz="America/New_York"), pa.timestamp("s", tz="+05:30")]
 )
 def test_typed_instants_with_a_zone_are_taken_as_they_are(kind):
