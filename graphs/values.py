@@ -120,7 +120,8 @@ class Times:
     """A column of instants: `micros` (rows,) int64 µs UTC, 0 where there is none; the rest are (rows,) bool masks.
 
     `bad` is no instant at all, `zoneless` names no zone where none was declared, `ambiguous` and `nonexistent` are
-    clock times that the zone shows twice or never. `date_only` says that micros is the first one of a day.
+    clock times that the zone shows twice or never, or days that it has not. `date_only` says that micros is the first
+    instant of a day; `last` (rows,) int64 is then its last µs, and micros elsewhere.
     """
 
     micros: np.ndarray
@@ -130,6 +131,7 @@ class Times:
     ambiguous: np.ndarray
     nonexistent: np.ndarray
     date_only: np.ndarray
+    last: np.ndarray
 
     @property
     def fine(self) -> np.ndarray:
@@ -160,22 +162,34 @@ def parse_times(array: pa.Array, column: TimeColumn, *, timezone: str | None, ds
         missing = ~_present(array) | _sentinels(array, column, nulls)
     missing |= nan
     kind = np.where(missing, _ZONED, kind)
-    local = (kind == _LOCAL) | (kind == _DATE)
-    zoneless = local if timezone is None else np.zeros(count, bool)
+    local, date = kind == _LOCAL, kind == _DATE
+    zoneless = local | date if timezone is None else np.zeros(count, bool)
     ambiguous = nonexistent = np.zeros(count, bool)
+    last = micros
     if timezone is not None and local.any():
         micros, ambiguous, nonexistent = _localise(micros, local, timezone, dst)
+    if timezone is not None and date.any():
+        micros, last, skipped = _localise_dates(micros, date, timezone)
+        nonexistent = nonexistent | skipped
     outside = (micros < FIRST_TIME) | (micros >= LAST_TIME)
     bad = ~missing & ((kind == _BAD) | outside)
-    micros = np.where(missing | bad | zoneless | ambiguous | nonexistent, 0, micros)
+    nothing = missing | bad | zoneless | ambiguous | nonexistent
+    micros = np.where(nothing, 0, micros)
     return Times(
-        micros, missing, bad, zoneless & ~bad, ambiguous & ~bad, nonexistent & ~bad, (kind == _DATE) & ~missing
+        micros,
+        missing,
+        bad,
+        zoneless & ~bad,
+        ambiguous & ~bad,
+        nonexistent & ~bad,
+        date & ~missing,
+        np.where(date & ~nothing, last, micros),
     )
 
 
 def last_of_day(times: Times) -> np.ndarray:
     """`micros`, with dates taken to the last µs of their day: when at the latest something of that day was known."""
-    return times.micros + np.where(times.date_only & times.fine, MICROSECONDS_PER_DAY - 1, 0)
+    return times.last
 
 
 def _sentinels(array: pa.Array, column: TimeColumn, nulls: frozenset[str]) -> np.ndarray:
@@ -258,6 +272,29 @@ def _localise(
         ambiguous, nonexistent = np.zeros(len(clock), bool), np.zeros(len(clock), bool)
         ambiguous[at], nonexistent[at] = twice, never
     return micros, ambiguous, nonexistent
+
+
+def _localise_dates(clock: np.ndarray, dates: np.ndarray, timezone: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(first instant, last µs, skipped) of the days where `dates`. A day has 23 to 25 hours where clocks change; that
+    may be at midnight, so that it begins at another time or twice; and a zone that changed sides skipped one."""
+    first, last, skipped = clock.copy(), clock.copy(), np.zeros(len(clock), bool)
+    at = np.flatnonzero(dates & (clock >= FIRST_TIME) & (clock < LAST_TIME))
+    days, back = np.unique(clock[at], return_inverse=True)
+    early, late = _midnights(days, timezone)
+    starts = np.where(early + _offset(early, timezone) == days, early, late)
+    following = days + MICROSECONDS_PER_DAY
+    early, late = _midnights(following, timezone)
+    # Of two midnights the later ends the day if the clock went back into it, and the earlier if it did not.
+    ends = np.where(late - 1 + _offset(late - 1, timezone) < following, late, early)
+    first[at], last[at], skipped[at] = starts[back], ends[back] - 1, (ends <= starts)[back]
+    return first, last, skipped
+
+
+def _midnights(clock: np.ndarray, timezone: str) -> tuple[np.ndarray, np.ndarray]:
+    """The earlier and the later of the instants that the offsets before and after give, as in `_localise`."""
+    before = clock - _offset(clock - MICROSECONDS_PER_DAY, timezone)
+    after = clock - _offset(clock + MICROSECONDS_PER_DAY, timezone)
+    return np.minimum(before, after), np.maximum(before, after)
 
 
 def _offset(instants: np.ndarray, timezone: str) -> np.ndarray:

@@ -98,6 +98,42 @@ def test_a_date_is_the_start_of_its_day_and_known_by_its_end():
 
 
 @pytest.mark.parametrize(
+    ("date", "zone", "start", "end"),
+    [
+        ("2025-10-26", "Europe/Madrid", "2025-10-25T22:00:00Z", "2025-10-26T23:00:00Z"),
+        ("2025-03-30", "Europe/Madrid", "2025-03-29T23:00:00Z", "2025-03-30T22:00:00Z"),
+        ("2018-11-04", "America/Sao_Paulo", "2018-11-04T03:00:00Z", "2018-11-05T02:00:00Z"),
+        ("2018-11-03", "America/Sao_Paulo", "2018-11-03T03:00:00Z", "2018-11-04T03:00:00Z"),
+        ("2018-02-17", "America/Sao_Paulo", "2018-02-17T02:00:00Z", "2018-02-18T03:00:00Z"),
+        ("2025-11-02", "America/Havana", "2025-11-02T04:00:00Z", "2025-11-03T05:00:00Z"),
+        ("2025-03-09", "America/Havana", "2025-03-09T05:00:00Z", "2025-03-10T04:00:00Z"),
+        ("2006-10-28", "America/St_Johns", "2006-10-28T02:30:00Z", "2006-10-29T03:30:00Z"),
+    ],
+)
+def test_a_day_has_the_hours_that_its_zone_gives_it(date, zone, start, end):
+    found = times([date, "2025-06-01"], timezone=zone)
+    assert found.fine.all()
+    assert (found.micros[0], last_of_day(found)[0]) == (instant(start), instant(end) - 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(-7_000, 25_000),
+    st.sampled_from(["America/Havana", "Asia/Amman", "America/St_Johns", "Africa/Cairo", "Asia/Beirut", "Etc/UTC"]),
+)
+def test_a_day_is_where_the_zone_shows_its_date(day, zone):
+    around = np.arange(day * DAY - DAY, day * DAY + 2 * DAY, 60_000_000)
+    dates = [datetime.fromtimestamp(micros // 1_000_000, ZoneInfo(zone)).date() for micros in around.tolist()]
+    shown = around[[(date - datetime(1970, 1, 1).date()).days == day for date in dates]]
+    found = times(pa.array([day], pa.int32()).cast(pa.date32()), timezone=zone)
+    assert (found.micros[0], last_of_day(found)[0]) == (shown[0], shown[-1] + 60_000_000 - 1)
+
+
+def test_a_day_that_a_zone_skipped_does_not_exist():
+    assert times(["2011-12-30", "2011-12-31"], timezone="Pacific/Apia").nonexistent.tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
     ("cell", "unit", "micros"),
     [
         ("1740823200", "s", 1_740_823_200_000_000),
