@@ -601,11 +601,11 @@ def _parse_decimals(
                 at += 1
             elif mark == thousands and any_digit and (group == 3 or not grouped):
                 if not grouped:
-                    # The group in front has one to three digits.
+                    # The group in front has one to three digits. A zero there, as in 0,123, is that of a fraction.
                     back = at - 1
                     while back >= offsets[row] and data[back] >= 48 and data[back] <= 57:
                         back -= 1
-                    fine = fine and at - 1 - back <= 3
+                    fine = fine and at - 1 - back <= 3 and data[back + 1] != 48
                 grouped = True
                 group = 0
                 at += 1

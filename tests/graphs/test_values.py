@@ -277,12 +277,16 @@ def test_decimal_commas_when_declared(cell, value):
 @pytest.mark.parametrize(
     "cell",
     ["twelve", "12,5", "1,00", "1,0000", ",5", "1.2.3", "1,234,5", "1234,567", "$", "()", "(5", "5)", "--5", "$5€",
-     "inf", "1e999", "0x10", "5%", "1 000", "e5", "1e", "."],
+     "inf", "1e999", "0x10", "5%", "1 000", "e5", "1e", ".", "0,123", "-0,000", "00,123", "012,345.6"],
 )  # fmt: skip
 def test_what_is_no_number_is_bad_and_never_a_guess(cell):
     found = numbers([cell])
     assert found.bad.tolist() == [True]
     assert math.isnan(found.values[0])
+
+
+def test_a_fraction_with_the_wrong_mark_is_bad_and_not_a_thousandfold():
+    assert numbers(["0.123", "1.123"], decimal=",").bad.tolist() == [True, False]
 
 
 def test_null_words_are_missing_and_not_zero():
