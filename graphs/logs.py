@@ -22,7 +22,8 @@ _ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 def mask(text: str) -> str:
     """Return `text` with card numbers (13 to 19 digits that pass the Luhn check) and e-mail addresses masked.
 
-    Times in milli-, micro- or nanoseconds since 1970 are no card numbers, whatever their check digit says.
+    Times in milli-, micro- or nanoseconds since 1970 are no card numbers, whatever their check digit says, and neither
+    are zeros alone, which stand in for an id that nobody has.
 
     >>> mask("card 4111111111111111 of ana@example.org")
     'card 411111******1111 of ***@***'
@@ -35,7 +36,7 @@ def mask(text: str) -> str:
 
 def _mask_card(match: re.Match[str]) -> str:
     digits = re.sub(r"\D", "", match.group())
-    if _SINCE_1970.fullmatch(match.group()) or not _passes_luhn(digits):
+    if _SINCE_1970.fullmatch(match.group()) or not digits.strip("0") or not _passes_luhn(digits):
         return match.group()
     return f"{digits[:6]}{'*' * (len(digits) - 10)}{digits[-4:]}"
 

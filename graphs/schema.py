@@ -227,8 +227,11 @@ class _Node:
             return default
         return value
 
-    def words(self, key: str) -> frozenset[str] | None:
-        """A list of words as a set in lower case; YAML's true and null stand for what people write for them."""
+    def words(self, key: str, *, numbers: bool = True) -> frozenset[str] | None:
+        """A list of words as a set in lower case; YAML's true and null stand for what people write for them.
+
+        Without `numbers`, numbers are refused: YAML has read 0000 as 0 before we see it.
+        """
         value = self.raw(key)
         if value is None:
             return None
@@ -237,6 +240,10 @@ class _Node:
         for item in items:
             if isinstance(item, bool):
                 found |= {"yes", "true", "on"} if item else {"no", "false", "off"}
+            elif not numbers and isinstance(item, int | float):
+                self.problem(
+                    key, f"expected words, got the number {item!r}; write it in quotes, as it stands in the file"
+                )
             elif item is None or isinstance(item, str | int | float | date):
                 found.add(_word(item))
             else:
@@ -271,9 +278,9 @@ def _quoted(path: str, key: str, value: object) -> str:
 def _read_schema(node: _Node) -> DataSchema:
     shared_path = _read_paths(node)
     unit = node.choice("time_unit", "iso", TIME_UNITS)
-    nulls = node.words("null_values")
-    extra = node.words("extra_null_values") or frozenset()
-    placeholders = node.words("placeholders")
+    nulls = node.words("null_values", numbers=False)
+    extra = node.words("extra_null_values", numbers=False) or frozenset()
+    placeholders = node.words("placeholders", numbers=False)
     timezone = node.text("timezone")
     if timezone is not None and not _is_zone(timezone):
         node.problem("timezone", f"{timezone!r} is not a time zone; write one like UTC or Europe/London")

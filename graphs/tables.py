@@ -575,7 +575,7 @@ def _warn_placeholders(columns: Columns, name: Field, schema: DataSchema, findin
                 _where(columns),
                 columns.columns[name],
                 f"{text!r} appears for {len(met)} {who} and looks like a placeholder; it joins them",
-                f"If it means nothing, set 'data.extra_null_values=[{text}]'.",
+                f"If it means nothing, set 'data.extra_null_values=[\"{text}\"]'.",
                 rows=columns.row[rows[:5]],
                 count=len(rows),
             )

@@ -7,6 +7,7 @@ so ten million cells take seconds.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -151,15 +152,15 @@ def parse_times(array: pa.Array, column: TimeColumn, *, timezone: str | None, ds
         array = pc.coalesce(as_text(array)[0], array.cast(pa.string()))
     if pa.types.is_string(array.type) and column.unit == "iso":
         micros, kind = _parse_text_times(array, column.format)
-        missing = _among(array, kind == _BAD, nulls) | _sentinels(array, column, nulls)
+        missing = _among(array, kind == _BAD, nulls) | _digit_words(array, nulls)
     elif pa.types.is_string(array.type):
         offsets, data = text_buffers(array)
         micros, good = _parse_counts(offsets, data, _UNIT_MICROS[column.unit], column.unit == "ns")
         kind = np.where(good, _ZONED, _BAD).astype(np.int8)
-        missing = _among(array, ~good, nulls) | _sentinels(array, column, nulls)
+        missing = _among(array, ~good, nulls) | _digit_words(array, nulls)
     else:
         micros, kind = _take_typed_times(array, column.unit)
-        missing = ~_present(array) | _sentinels(array, column, nulls)
+        missing = ~_present(array) | _digit_words(array, nulls)
     missing |= nan
     kind = np.where(missing, _ZONED, kind)
     local, date = kind == _LOCAL, kind == _DATE
@@ -192,8 +193,8 @@ def last_of_day(times: Times) -> np.ndarray:
     return times.last
 
 
-def _sentinels(array: pa.Array, column: TimeColumn, nulls: frozenset[str]) -> np.ndarray:
-    """Cells that read as an instant but are declared to mean nothing, such as 1900-01-01."""
+def _digit_words(array: pa.Array, nulls: frozenset[str]) -> np.ndarray:
+    """Cells that could be read, but are declared to mean nothing, such as 1900-01-01."""
     words = [word for word in nulls if word.removeprefix("-")[:1].isdigit()]
     return is_word(array, words) if words else np.zeros(len(array), bool)
 
@@ -474,6 +475,9 @@ class Numbers:
     currencies: frozenset[str]
 
 
+_PLAIN_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?", re.ASCII)
+"""Words that count as numbers. 0000 is the stand-in of an id, and no amount of zero."""
+
 CURRENCY_SIGNS = ("$", "€", "£", "¥")
 
 
@@ -496,7 +500,8 @@ def parse_numbers(array: pa.Array, csv: CsvFormat, *, nulls: frozenset[str]) -> 
     offsets, data = text_buffers(array)
     values, status, currency = _parse_decimals(offsets, data, ord(csv.decimal), ord(csv.thousands or other))
     bad = status == 0
-    missing = _among(array, bad, nulls) | _sentinel_numbers(values, nulls)
+    as_they_stand = frozenset(word for word in nulls if not _PLAIN_NUMBER.fullmatch(word))
+    missing = _among(array, bad, nulls) | _sentinel_numbers(values, nulls) | _digit_words(array, as_they_stand)
     bad &= ~missing
     # Beyond 15 digits the product of two floats may miss the nearest double by one.
     for row in np.flatnonzero(status & 4):
@@ -515,14 +520,8 @@ def _is_number(kind: pa.DataType) -> bool:
 
 def _sentinel_numbers(values: np.ndarray, nulls: frozenset[str]) -> np.ndarray:
     """Numbers that are declared to mean nothing, such as -1."""
-    found = np.zeros(len(values), bool)
-    for word in nulls:
-        if word.lstrip("-")[:1].isdigit():
-            try:
-                found |= values == float(word)
-            except ValueError:
-                continue
-    return found
+    declared = [float(word) for word in nulls if _PLAIN_NUMBER.fullmatch(word)]
+    return np.isin(values, declared) if declared else np.zeros(len(values), bool)
 
 
 def _parse_exactly(text: str, decimal: str, thousands: str) -> float:

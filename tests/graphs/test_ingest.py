@@ -440,3 +440,11 @@ def test_every_order_of_three_rows_gives_one_log(read):
     rows = ["1,2025-03-01,u1,d1", "2,2025-03-01,u2,d1", "3,2025-03-01,u1,"]
     made = {fingerprint(read({"t.csv": lines(*turn)}).log) for turn in itertools.permutations(rows)}
     assert len(made) == 1
+
+
+def test_the_warning_about_a_stand_in_says_what_takes_it_away(read):
+    text = lines("1,2025-03-01,u1,000000000000000", "2,2025-03-01,u2,000000000000000")
+    (warning,) = [one for one in read({"t.csv": text}).report.warnings if one.code == "placeholder"]
+    assert "'data.extra_null_values=[\"000000000000000\"]'" in warning.remedy
+    after = read({"t.csv": text}, extra_null_values=["000000000000000"])
+    assert keys(after.log, "device") == [None, None]
