@@ -161,7 +161,7 @@ def parse_times(array: pa.Array, column: TimeColumn, *, timezone: str | None, ds
     else:
         micros, kind = _take_typed_times(array, column.unit)
         missing = ~_present(array) | _digit_words(array, nulls)
-    missing |= nan
+    missing |= nan | _declared_times(micros, kind, nulls)
     kind = np.where(missing, _ZONED, kind)
     local, date = kind == _LOCAL, kind == _DATE
     zoneless = local | date if timezone is None else np.zeros(count, bool)
@@ -197,6 +197,17 @@ def _digit_words(array: pa.Array, nulls: frozenset[str]) -> np.ndarray:
     """Cells that could be read, but are declared to mean nothing, such as 1900-01-01."""
     words = [word for word in nulls if word.removeprefix("-")[:1].isdigit()]
     return is_word(array, words) if words else np.zeros(len(array), bool)
+
+
+def _declared_times(micros: np.ndarray, kind: np.ndarray, nulls: frozenset[str]) -> np.ndarray:
+    """Times that are declared to mean nothing, however they are written: 1900-01-01 00:00:00 by 1900-01-01. Words
+    without a zone mean the clock as it stands in the file, which for instants is that of UTC."""
+    words = [word for word in nulls if word[:1].isdigit()]
+    if not words:
+        return np.zeros(len(micros), bool)
+    declared, of = _parse_iso(*text_buffers(pa.array(words)))
+    plain, zoned = declared[(of == _LOCAL) | (of == _DATE)], declared[of == _ZONED]
+    return (np.isin(micros, plain) & (kind != _BAD)) | (np.isin(micros, zoned) & (kind == _ZONED))
 
 
 def _nan(array: pa.Array) -> np.ndarray:

@@ -69,6 +69,31 @@ def test_a_date_declared_as_null_is_missing():
     assert times(["1900-01-01", "2025-03-01"], nulls=NULLS | {"1900-01-01"}).missing.tolist() == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("cells", "column"),
+    [
+        (["1900-01-01 00:00:00", "1900-01-01 00:00:01"], {}),
+        (["1900/01/01T00:00:00.000Z", "1900-01-01 10:00Z"], {}),
+        (["01.01.1900", "02.01.1900"], {"format": "%d.%m.%Y"}),
+        ([datetime(1900, 1, 1), datetime(1900, 1, 2)], {}),
+        ([datetime(1900, 1, 1, tzinfo=UTC), datetime(1900, 1, 2, tzinfo=UTC)], {}),
+        ([datetime(1900, 1, 1).date(), datetime(1900, 1, 2).date()], {}),
+        ([-2_208_988_800, -2_208_988_799], {"unit": "s"}),
+    ],
+)
+@pytest.mark.parametrize("word", ["1900-01-01", "1900-01-01t00:00"])
+def test_a_declared_date_is_missing_however_it_is_written(cells, column, word):
+    found = times(cells, timezone="Europe/Madrid", nulls=NULLS | {word, "007", "x"}, **column)
+    assert (found.missing.tolist(), found.bad.tolist()) == ([True, False], [False, False])
+
+
+def test_a_declared_time_that_no_event_can_have_is_missing():
+    found = times(
+        ["9999-12-31 00:00:00", "0001-01-01T00:00Z", "9999-12-30"], nulls=NULLS | {"9999-12-31", "0001-01-01"}
+    )
+    assert (found.missing.tolist(), found.bad.tolist()) == ([True, True, False], [False, False, True])
+
+
 def test_a_time_without_a_zone_needs_one():
     found = times(["2025-03-01 10:00:00", "2025-03-01T10:00:00Z"], timezone=None)
     assert found.zoneless.tolist() == [True, False]
