@@ -147,8 +147,8 @@ def parse_times(array: pa.Array, column: TimeColumn, *, timezone: str | None, ds
     """
     count = len(array)
     nan = _nan(array)
-    if column.format is not None and _is_number(array.type):
-        # 20250228 of the format %Y%m%d is text, though a file may keep it as a number.
+    if pa.types.is_decimal(array.type) or (column.format is not None and _is_number(array.type)):
+        # Decimals as text keep their fraction exactly, and 20250228 of the format %Y%m%d is text that a file keeps so.
         array = pc.coalesce(as_text(array)[0], array.cast(pa.string()))
     if pa.types.is_string(array.type) and column.unit == "iso":
         micros, kind = _parse_text_times(array, column.format)

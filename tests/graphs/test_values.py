@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC, datetime
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -176,6 +177,16 @@ def test_counts_since_1970_in_their_unit_as_text_and_as_numbers(cell, unit, micr
     assert times([cell], unit=unit).micros.tolist() == [micros]
     if "." not in cell:
         assert times([int(cell)], unit=unit).micros.tolist() == [micros]
+
+
+@pytest.mark.parametrize("kind", [pa.decimal128(38, 0), pa.decimal128(20, 6), pa.decimal256(60, 2)])
+def test_counts_in_decimals_are_read_exactly(kind):
+    cells = [Decimal("1740823200.5") if kind.scale else Decimal("1740823200"), None]
+    found = times(cells, kind=kind, unit="s")
+    assert found.micros[0] == 1_740_823_200_000_000 + (500_000 if kind.scale else 0)
+    assert (found.missing.tolist(), found.bad.tolist()) == ([False, True], [False, False])
+    assert times(cells, kind=kind).bad.tolist() == [True, False]
+    assert times([Decimal(-1)], kind=kind, unit="s", nulls=NULLS | {"-1"}).missing.all()
 
 
 @pytest.mark.parametrize("cell", ["1.7E9", "2025-03-01", "99999999999999999999", "1740823200000"])
