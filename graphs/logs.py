@@ -12,7 +12,13 @@ import sys
 import time
 from pathlib import Path
 
-_DIGITS = re.compile(r"(?<!\d)(?<!\d\.)\d(?:[ -]?\d){12,18}(?!\d)(?!\.\d)")
+_DIGITS = re.compile(
+    r"(?<!\d)(?<!\d\.)"
+    r"(?:\d(?:[ \u00a0\u202f-]?\d){12,18}|\d{4}(?:\.\d{4}){3}(?:\.?\d{3})?|\d{4}\.\d{6}\.\d{5})"
+    r"(?!\d)(?!\.0*[1-9])"
+)
+"""Full stops only between groups as on a card: elsewhere they begin a fraction. One of zeros alone is no fraction."""
+_SHORTENED = re.compile(r"(?<![\d.])(\d)\.(\d{12,18})([eE]\+?(1[2-8]))(?!\d)")
 _FEWEST_DIGITS = 13
 _SINCE_1970 = re.compile(r"1(?:\d{12}|\d{15}|\d{18})")
 """Milli-, micro- and nanoseconds of 2001 to 2033. No issuer's cards are of these lengths and begin with 1."""
@@ -30,7 +36,7 @@ def mask(text: str) -> str:
     """
     # Most of what comes here is a short id, by the thousand for a large ring.
     if len(text) >= _FEWEST_DIGITS:
-        text = _DIGITS.sub(_mask_card, text)
+        text = _SHORTENED.sub(_mask_shortened, _DIGITS.sub(_mask_card, text))
     return _ADDRESS.sub("***@***", text) if "@" in text else text
 
 
@@ -39,6 +45,16 @@ def _mask_card(match: re.Match[str]) -> str:
     if _SINCE_1970.fullmatch(match.group()) or not digits.strip("0") or not _passes_luhn(digits):
         return match.group()
     return f"{digits[:6]}{'*' * (len(digits) - 10)}{digits[-4:]}"
+
+
+def _mask_shortened(match: re.Match[str]) -> str:
+    """Mask a number like 4.111111111111111E+15: whole, or without its last digits, which the check would give back."""
+    kept, length = match[1] + match[2], int(match[4]) + 1
+    digits = kept.ljust(length, "0")
+    card = len(kept) < length or (len(kept) == length and _passes_luhn(digits))
+    if not card or _SINCE_1970.fullmatch(digits):
+        return match.group()
+    return f"{digits[0]}.{digits[1:6]}{'*' * (length - 10)}{digits[-4:]}{match[3]}"
 
 
 def _passes_luhn(digits: str) -> bool:
