@@ -33,6 +33,20 @@ CSV_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 SPREADSHEET_SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 
+_PACKED = "a file packed by gzip"
+_UNPACK = "Unpack it, or pack it by gzip with a name that ends in .csv.gz."
+_OTHER_KINDS = (
+    (b"PAR1\x15", "a Parquet file", "Unpack it where it is packed, and let its name end in .parquet."),
+    (b"\x1f\x8b\x08", _PACKED, "Let its name end in .csv.gz, or unpack it."),
+    *((b"BZh%d1AY&SY" % level, "a file packed by bzip2", _UNPACK) for level in range(1, 10)),
+    (b"\xfd7zXZ\x00", "a file packed by xz", _UNPACK),
+    (b"\x28\xb5\x2f\xfd", "a file packed by zstd", _UNPACK),
+    (b"PK\x03\x04", "a zip file or a spreadsheet", "Unpack it, or save its sheet as CSV UTF-8."),
+)
+"""What is often taken for CSV: the bytes that it begins with, what it is, and the remedy."""
+
+_LONGEST_MARK = max(len(mark) for mark, _, _ in _OTHER_KINDS)
+
 _UNCLOSED, _STRAY = 1, 2
 _LF, _CR = 10, 13
 
@@ -294,14 +308,24 @@ class _CsvReader:
 
     def _utf8(self) -> Iterator[tuple[bytes, bool]]:
         """The file's text in UTF-8, piece by piece, each with whether it is the last."""
+        with self.file.open("rb") as stream:
+            self._check_kind(stream.read(_LONGEST_MARK), packed=_is_packed(self.file))
         with _open(self.file) as stream:
             piece = stream.read(BLOCK_BYTES)
+            if _is_packed(self.file):
+                self._check_kind(piece, packed=False)
             encoding, skip = _detect_encoding(piece, self.encoding)
             if encoding == "utf-8" and piece[:200].count(0) > len(piece[:200]) // 4:
                 self._fail(
                     "encoding",
                     "every other byte is zero: this is UTF-16 without the mark that says so",
                     "Set data.csv.encoding=utf-16-le (or utf-16-be).",
+                )
+            if piece and encoding in ("utf-16", "utf-32"):
+                self._fail(
+                    "encoding",
+                    f"the file does not begin with the mark from which {encoding} takes the order of bytes",
+                    f"Set data.csv.encoding={encoding}-le (or {encoding}-be).",
                 )
             decoder = codecs.getincrementaldecoder(encoding)()
             position = skip
@@ -319,6 +343,11 @@ class _CsvReader:
                 position += len(piece)
                 piece = following
 
+    def _check_kind(self, start: bytes, *, packed: bool) -> None:
+        for mark, kind, remedy in _OTHER_KINDS:
+            if start.startswith(mark) and not (packed and kind == _PACKED):
+                self._fail("kind", f"this is {kind}, whatever its name says", remedy)
+
     def _fail_encoding(self, encoding: str, position: int, byte: int) -> None:
         with _open(self.file) as stream:
             line = stream.read(position).count(b"\n") + 1
@@ -330,14 +359,21 @@ class _CsvReader:
         )
 
 
+def _is_packed(file: Path) -> bool:
+    return file.suffix.lower() == ".gz"
+
+
 def _open(file: Path) -> BinaryIO:
-    return gzip.open(file, "rb") if file.suffix.lower() == ".gz" else file.open("rb")  # type: ignore[return-value]
+    return gzip.open(file, "rb") if _is_packed(file) else file.open("rb")  # type: ignore[return-value]
 
 
 def _detect_encoding(start: bytes, declared: str) -> tuple[str, int]:
     """The encoding by the mark at the file's start, else the declared one; and how many bytes the mark takes."""
     for mark, encoding in (
         (codecs.BOM_UTF8, "utf-8"),
+        # Before UTF-16, whose mark is the first half of it.
+        (codecs.BOM_UTF32_LE, "utf-32-le"),
+        (codecs.BOM_UTF32_BE, "utf-32-be"),
         (codecs.BOM_UTF16_LE, "utf-16-le"),
         (codecs.BOM_UTF16_BE, "utf-16-be"),
     ):

@@ -1,8 +1,10 @@
 """The CSV reader beside Python's own, block borders included, and what it says of broken files."""
 
+import bz2
 import csv
 import gzip
 import io
+import lzma
 
 import numpy as np
 import pyarrow as pa
@@ -111,7 +113,9 @@ def test_a_delimiter_that_was_not_declared_is_named_with_the_override(read):
     assert read("a\tb\n1\t2\n", name="t.tsv")[0] == [{"a": "1", "b": "2"}]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+)
 def test_a_mark_at_the_start_tells_the_encoding(read, encoding):
     content = "\ufeffä,b\n€,😀\n" if encoding.endswith("e") else "ä,b\n€,😀\n"
     assert read(content.encode(encoding))[0] == [{"ä": "€", "b": "😀"}]
@@ -130,6 +134,42 @@ def test_utf_16_without_its_mark_is_told(read):
     content = "a,b\n1,2\n".encode("utf-16-le")
     assert "data.csv.encoding=utf-16-le" in read(content)[2][0].remedy
     assert read(content, encoding="utf-16-le")[0] == [{"a": "1", "b": "2"}]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "order"), [("utf-16", "le"), ("utf-16", "be"), ("utf-32", "le"), ("utf-32", "be")]
+)
+def test_an_encoding_that_needs_a_mark_is_told_where_there_is_none(read, encoding, order):
+    fault = read("a,b\n1,2\n".encode(f"{encoding}-{order}"), encoding=encoding)[2][0]
+    assert fault.code == "encoding" and f"data.csv.encoding={encoding}-le (or {encoding}-be)" in fault.remedy
+
+
+def parquet():
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"a": [1]}), stream)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind", "remedy"),
+    [
+        ("t.csv.bz2", bz2.compress(b"a\n1\n"), "packed by bzip2", "Unpack it"),
+        ("t.csv", bz2.compress(b"a\n1\n"), "packed by bzip2", "Unpack it"),
+        ("t.csv", lzma.compress(b"a\n1\n"), "packed by xz", "Unpack it"),
+        ("t.csv", gzip.compress(b"a\n1\n"), "packed by gzip", "end in .csv.gz"),
+        ("t.csv", parquet(), "a Parquet file", "end in .parquet"),
+        ("t.csv.gz", parquet(), "a Parquet file", "end in .parquet"),
+        ("t.parquet.gz", gzip.compress(parquet()), "a Parquet file", "Unpack it"),
+        ("t.csv", b"PK\x03\x04xl", "a zip file or a spreadsheet", "save its sheet"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_what_it_is(read, name, content, kind, remedy):
+    fault = read(content, name=name)[2][0]
+    assert kind in fault.message and remedy in fault.remedy
+
+
+def test_columns_with_the_names_of_marks_are_columns(read):
+    assert read("PAR1,BZh9\n1,2\n")[0] == [{"PAR1": "1", "BZh9": "2"}]
 
 
 def test_compressed_files_are_read_and_damaged_ones_told(read):
