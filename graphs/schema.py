@@ -121,7 +121,7 @@ class EntityTable:
 @dataclass(frozen=True)
 class CsvFormat:
     """How text files are written. `delimiter` None: a tab in .tsv and .tab files, else a comma. `thousands` None: the
-    other one of comma and full stop. `quote` None: quotes mean nothing."""
+    other one of comma and full stop; a space stands for no-break spaces, too. `quote` None: quotes mean nothing."""
 
     delimiter: str | None = None
     decimal: str = "."
@@ -481,10 +481,12 @@ def _read_label(node: _Node, unit: str) -> LabelColumn | None:
 
 
 def _read_csv_format(node: _Node) -> CsvFormat:
+    thousands = node.text("thousands")
     made = CsvFormat(
         delimiter=node.text("delimiter"),
         decimal=node.choice("decimal", ".", (".", ",")),
-        thousands=node.text("thousands"),
+        # As a mark, a space and the no-break spaces mean each other.
+        thousands=" " if thousands in ("\u00a0", "\u202f") else thousands,
         encoding=node.text("encoding") or "utf-8",
         quote=node.text("quote", '"'),
     )

@@ -354,16 +354,9 @@ class _TableReader:
         numbers = parse_numbers(array, csv, nulls=self.schema.null_values)
         rows = np.flatnonzero(numbers.bad & ~block.broken)
         if len(rows):
-            other = "," if csv.decimal == "." else "."
-            self.findings.row_fault(
-                "number",
-                block,
-                column,
-                rows,
-                f"not a number with the decimal mark '{csv.decimal}'",
-                f"Correct it, set 'data.csv.decimal=\"{other}\"', or add the word to data.extra_null_values.",
-                values=_cells(array, rows),
-            )
+            values = _cells(array, rows)
+            message, remedy = _number_fault(array.type, csv.decimal, values)
+            self.findings.row_fault("number", block, column, rows, message, remedy, values=values)
         grouped = np.flatnonzero(numbers.grouped)
         if len(grouped):
             mark = csv.thousands or ("," if csv.decimal == "." else ".")
@@ -538,6 +531,21 @@ def _cells(array: pa.Array, rows: np.ndarray, *, limit: int = 50) -> list[str]:
 
 def _where(columns: Columns) -> str:
     return columns.files[0] if len(columns.files) == 1 else f"table {columns.name}"
+
+
+def _number_fault(kind: pa.DataType, decimal: str, values: Sequence[str]) -> tuple[str, str]:
+    """(message, remedy) about cells that are no numbers."""
+    if pa.types.is_floating(kind):
+        return "an infinite number", "Export empty cells in place of infinite numbers."
+    if not pa.types.is_string(kind):
+        return f"not a number but of the type {kind}", "Export the column as numbers, or leave it out."
+    if {value.strip().lower() for value in values} <= {"true", "false"}:
+        return "a truth value and not a number", "List the column under categorical, or write 1 and 0."
+    other = "," if decimal == "." else "."
+    return (
+        f"not a number with the decimal mark '{decimal}'",
+        f"Correct it, set 'data.csv.decimal=\"{other}\"', or add the word to data.extra_null_values.",
+    )
 
 
 def _time_remedy(key: str, spec: TimeColumn, array: pa.Array, bad: np.ndarray) -> str:

@@ -556,6 +556,18 @@ def _currency(data: np.ndarray, at: int, end: int) -> tuple[int, int]:
     return 0, 0
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _space(data: np.ndarray, at: int, end: int) -> int:
+    """How many bytes the space at `at` takes, 0 if it is none; no-break spaces (U+00A0, U+202F) are some."""
+    if data[at] == 32:
+        return 1
+    if end - at >= 2 and data[at] == 0xC2 and data[at + 1] == 0xA0:
+        return 2
+    if end - at >= 3 and data[at] == 0xE2 and data[at + 1] == 0x80 and data[at + 2] == 0xAF:
+        return 3
+    return 0
+
+
 @njit(cache=True, nogil=True)
 def _parse_decimals(
     offsets: np.ndarray, data: np.ndarray, decimal: int, thousands: int
@@ -573,8 +585,9 @@ def _parse_decimals(
         while at < end:
             mark = data[at]
             kind, width = _currency(data, at, end)
-            if mark == 32:
-                at += 1
+            space = _space(data, at, end)
+            if space:
+                at += space
             elif (mark == 45 or mark == 43) and not signed:
                 negative = mark == 45
                 signed = True
@@ -598,6 +611,7 @@ def _parse_decimals(
         fine = True
         while at < end:
             mark = data[at]
+            wide = _space(data, at, end) if thousands == 32 else 1 if mark == thousands else 0
             if mark >= 48 and mark <= 57:
                 any_digit = True
                 if digits < 18:
@@ -609,7 +623,11 @@ def _parse_decimals(
                 if group >= 0:
                     group += 1
                 at += 1
-            elif mark == thousands and any_digit and (group == 3 or not grouped):
+            # A mark stands between digits: the space of 12 € is none.
+            elif (
+                wide and any_digit and (group == 3 or not grouped)
+                and at + wide < end and data[at + wide] >= 48 and data[at + wide] <= 57
+            ):  # fmt: skip
                 if not grouped:
                     # The group in front has one to three digits. A zero there, as in 0,123, is that of a fraction.
                     back = at - 1
@@ -618,7 +636,7 @@ def _parse_decimals(
                     fine = fine and at - 1 - back <= 3 and data[back + 1] != 48
                 grouped = True
                 group = 0
-                at += 1
+                at += wide
             else:
                 break
         fine = fine and (not grouped or group == 3)
@@ -648,8 +666,9 @@ def _parse_decimals(
         # Behind: spaces, the currency sign, the closing bracket.
         while at < end:
             kind, width = _currency(data, at, end)
-            if data[at] == 32:
-                at += 1
+            space = _space(data, at, end)
+            if space:
+                at += space
             elif data[at] == 41 and bracket:
                 bracket = False
                 at += 1

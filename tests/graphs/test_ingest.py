@@ -448,3 +448,22 @@ def test_the_warning_about_a_stand_in_says_what_takes_it_away(read):
     assert "'data.extra_null_values=[\"000000000000000\"]'" in warning.remedy
     after = read({"t.csv": text}, extra_null_values=["000000000000000"])
     assert keys(after.log, "device") == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("cells", "message", "remedy"),
+    [
+        ([1.0, np.inf], "an infinite number", "empty cells"),
+        (["True", "false"], "a truth value", "under categorical"),
+        ([[1], [2]], "of the type list<element: int64>", "leave it out"),
+        (["1,5", "True"], "decimal mark '.'", "data.csv.decimal"),
+    ],
+)
+def test_what_is_no_number_is_told_with_a_remedy_that_helps(tmp_path, cells, message, remedy):
+    table = {"id": ["1", "2"], "t": ["2025-03-01"] * 2, "u": ["a", "b"], "d": ["x", "y"], "n": cells}
+    pq.write_table(pa.table(table), tmp_path / "t.parquet")
+    events = {"payment": {**PAYMENT, "path": str(tmp_path / "t.parquet"), "numeric": ["n"]}}
+    with pytest.raises(DataError) as raised:
+        ingest(DataSchema.from_config({"timezone": "UTC", "events": events}))
+    fault = faults_of(raised)["number", "n"]
+    assert message in fault.message and remedy in fault.remedy

@@ -75,6 +75,11 @@ def test_a_format_makes_a_column_text_whatever_the_unit_of_the_others():
     assert (table.time.unit, table.known_time.unit) == ("iso", "s")
 
 
+@pytest.mark.parametrize("mark", [" ", "\u00a0", "\u202f"])
+def test_every_space_may_be_declared_as_the_mark_of_thousands(mark):
+    assert schema(csv={"thousands": mark}).csv.thousands == " "
+
+
 def test_all_problems_are_told_at_once_with_their_keys_and_suggestions():
     told = problems(tiem="ts", label={"column": 3, "unknown": "dropp"}, timezone="Europe/Londn", csv={"decimal": ";"})
     assert any(line.startswith("data.events.payment.tiem: no such key; did you mean time?") for line in told)

@@ -321,6 +321,26 @@ def test_what_is_no_number_is_bad_and_never_a_guess(cell):
     assert math.isnan(found.values[0])
 
 
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [("12 €", 12.0), ("1 234 €", 1234.0), ("1\u00a0234,50\u00a0€", 1234.5), ("1\u202f234\u202f567", 1234567.0),
+     ("€\u00a0-5", -5.0), ("-1 234,5 ", -1234.5), ("12345678901\u00a0€", 12345678901.0),
+     ("1\u00a0234\u00a0567\u00a0890\u00a0123\u00a0456,75", 1234567890123456.75)],
+)  # fmt: skip
+def test_spaces_mark_thousands_when_declared(cell, value):
+    found = numbers([cell], decimal=",", thousands=" ")
+    assert found.values.tolist() == [value]
+
+
+@pytest.mark.parametrize("cell", ["12 34", "1 234 5", "1  234", "0 123", "1 234\u00a05678", "1.234"])
+def test_spaces_elsewhere_are_no_marks(cell):
+    assert numbers([cell], decimal=",", thousands=" ").bad.tolist() == [True]
+
+
+def test_a_no_break_space_before_a_sign_needs_no_declaration():
+    assert numbers(["12,50\u00a0€", "1\u00a0000"], decimal=",").bad.tolist() == [False, True]
+
+
 def test_a_fraction_with_the_wrong_mark_is_bad_and_not_a_thousandfold():
     assert numbers(["0.123", "1.123"], decimal=",").bad.tolist() == [True, False]
 
@@ -354,7 +374,7 @@ def test_a_number_that_python_wrote_is_read_exactly(value):
     assert numbers([repr(value)]).values.tolist() == [value]
 
 
-@given(st.lists(st.text(alphabet="0123456789,.-+()$€ eE−'\x00x", max_size=12), min_size=1))
+@given(st.lists(st.text(alphabet="0123456789,.-+()$€ \u00a0\u202feE−'\x00x", max_size=12), min_size=1))
 def test_any_text_is_a_number_or_missing_or_bad(cells):
     found = numbers(cells)
     assert (np.isfinite(found.values) ^ found.missing ^ found.bad).all()
