@@ -27,7 +27,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 EXIT_CODES = {ConfigError: 2, DataError: 3, NotFoundError: 4}
 """What a verb ends with: 2 the configuration, 3 the data, 4 something that isn't there; 1 any other fault."""
 
-COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError)
+COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError)
 
 
 def run_script(verb: str) -> None:
@@ -70,7 +70,7 @@ def run(verb: str, arguments: Sequence[str] = (), *, program: str = "ringtrace",
         if not (options.help or options.hydra_help or options.info or options.shell_completion):
             _check_jobs(verb, options, folders, program)
         job = _Job(verb, level)
-        _run_hydra(job, arguments, folders[0], program)
+        _run_hydra(job, arguments, folders, program)
         return job.exit_code
     except RingtraceError as error:
         return _tell(error, debug=debug)
@@ -100,7 +100,8 @@ def compose(
     """The resolved configuration of `verb` as plain dicts and lists; paths in it are absolute.
 
     `folders`: where the YAML files lie, the main one first (default ours). Raises ConfigError that says in a
-    line or two what is wrong with which override, and what to write instead.
+    line or two what is wrong with which override, and what to write instead. Below `data.` an override may set a key
+    that the file lacks.
 
     >>> compose("train", ["data=p2p", "trainer.epochs=3"])["trainer"]["epochs"]
     3
@@ -109,24 +110,83 @@ def compose(
     for extra in folders[1:]:
         if not extra.is_dir():
             raise ConfigError(f"--config-dir: {extra} is not a folder")
-    with _beside_hydra(), hydra.initialize_config_dir(version_base="1.3", config_dir=str(folders[0].absolute())):
+    with _hydra_at(folders[0]):
+        told = _spell_out(verb, overrides, folders)
         try:
-            config = hydra.compose(verb, [*_search(folders), *overrides])
+            config = hydra.compose(verb, [*_search(folders), *itertools.chain(*told)])
         except COMPOSITION_ERRORS as error:
-            problems = list(_explain(verb, overrides, folders, program)) or [_Problem(_shorten(error))]
+            problems = list(_explain(verb, overrides, told, folders, program)) or [_Problem(_shorten(error))]
             raise _CompositionError(problems) from error
         return _plain(config)
 
 
 @contextmanager
-def _beside_hydra() -> Iterator[None]:
-    """A job inside Hydra may compose the configuration of others (sweep does); Hydra knows one at a time."""
+def _hydra_at(folder: Path) -> Iterator[None]:
+    """Hydra reading `folder`. A job inside Hydra may compose the configuration of others (sweep does); it knows one at
+    a time."""
     outer = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
-        yield
+        with hydra.initialize_config_dir(version_base="1.3", config_dir=str(folder.absolute())):
+            yield
     finally:
         GlobalHydra.instance().hydra = outer
+
+
+def _spell_out(verb: str, overrides: Sequence[str], folders: Sequence[Path]) -> list[list[str]]:
+    """What Hydra is told for each override. One below `data.` may set a key that the file lacks, for DataSchema to
+    judge; where the file has a short form above the key, as label: is_fraud, that is written in full before it."""
+    told = [[text] for text in overrides]
+    parsed = [_parse(text) for text in overrides]
+    places = [i for i, override in enumerate(parsed) if override is not None and _is_of_tables(override)]
+    if not places:
+        return told
+    choices = [override.input_line for override in parsed if override and _options(override.key_or_group, folders)]
+    try:
+        config = hydra.compose(verb, [*_search(folders), *filter(None, choices)])
+        for place in places:
+            override = parsed[place]
+            assert override is not None
+            told[place] = _spelt_out(override, config)
+            for text in told[place]:
+                given = _parse(text)
+                assert given is not None
+                OmegaConf.update(config, given.key_or_group, given.value(), force_add=True)
+    except COMPOSITION_ERRORS:
+        pass  # whoever composes all of them meets it again, and explains it
+    return told
+
+
+def _is_of_tables(override: Override) -> bool:
+    key = override.key_or_group
+    return key.startswith("data.") and not (override.is_delete() or override.is_sweep_override() or _is_indexed(key))
+
+
+def _is_indexed(key: str) -> bool:
+    return re.search(r"[.\[]\d", key) is not None
+
+
+def _spelt_out(override: Override, config: DictConfig) -> list[str]:
+    key, text = override.key_or_group, str(override.input_line)
+    names = key.split(".")
+    above = [".".join(names[:end]) for end in range(1, len(names))]
+    if _node_at(config, "data") is None or (len(names) > 3 and _node_at(config, above[2]) is None):
+        return [text]  # a misspelt table must not become a new one
+    short = {name: node._value() for name in above if (node := _node_at(config, name)) is not None}
+    opened = [
+        f"++{name}={{column: {QuotedString(value, Quote.double).with_quotes()}}}"
+        for name, value in short.items()
+        if isinstance(value, str)
+    ]
+    return [*opened, text if override.is_add() or override.is_force_add() else f"++{text}"]
+
+
+def _node_at(config: DictConfig, key: str) -> Any:
+    node: Any = config
+    for name in key.split("."):
+        there = isinstance(node, DictConfig) and not node._is_none() and name in node.keys()  # noqa: SIM118
+        node = node._get_node(name) if there else None
+    return node
 
 
 def _search(folders: Sequence[Path]) -> list[str]:
@@ -269,21 +329,37 @@ class _JobFailedError(Exception):
         self.exit_code = exit_code
 
 
-def _run_hydra(job: _Job, arguments: Sequence[str], folder: Path, program: str) -> None:
+def _run_hydra(job: _Job, arguments: Sequence[str], folders: Sequence[Path], program: str) -> None:
     """Hydra reads sys.argv, and on an exception prints and exits unless told to raise; both undone after."""
-    overrides = get_args_parser().parse_intermixed_args(list(arguments)).overrides
-    options = [text for text in arguments if text not in overrides]
+    known = get_args_parser().parse_intermixed_args(list(arguments))
+    options = [text for text in arguments if text not in known.overrides]
+    with _hydra_at(folders[0]):
+        overrides = _spell_out_all(known.config_name or job.verb, known, folders)
     argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     # Overrides last: Hydra's parser refuses `data=p2p -m seed=1,2`, which people write all the same.
     sys.argv = [program, *options, *overrides]
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        hydra.main(version_base="1.3", config_path=str(folder), config_name=job.verb)(job)()
+        hydra.main(version_base="1.3", config_path=str(folders[0]), config_name=job.verb)(job)()
     finally:
         sys.argv = argv
         os.environ.pop("HYDRA_FULL_ERROR")
         if full_error is not None:
             os.environ["HYDRA_FULL_ERROR"] = full_error
+
+
+def _spell_out_all(verb: str, options: Any, folders: Sequence[Path]) -> list[str]:
+    """The overrides of a command line as Hydra is told them: the jobs of a sweep share what is written in full."""
+    jobs = list(_jobs(options.overrides)) if options.multirun else [options.overrides]
+    found = list[str]()
+    for text, *told in zip(options.overrides, *(_spell_out(verb, job, folders) for job in jobs), strict=True):
+        opened = {tuple(parts[:-1]) for parts in told}
+        if len(opened) > 1:
+            above = text.partition("=")[0].rpartition(".")[0]
+            raise ConfigError(f"{text}: {above} differs between the jobs; give it whole, as {above}={{column: …}}")
+        marked = told[0][-1].startswith("++") and not text.startswith("+")
+        found += [*opened.pop(), f"++{text}" if marked else text]
+    return found
 
 
 def _exit_code(error: RingtraceError) -> int:
@@ -315,10 +391,12 @@ class _CompositionError(ConfigError):
         super().__init__("\n".join(problem.text for problem in problems))
 
 
-def _explain(verb: str, overrides: Sequence[str], folders: Sequence[Path], program: str) -> Iterator[_Problem]:
+def _explain(
+    verb: str, overrides: Sequence[str], told: Sequence[Sequence[str]], folders: Sequence[Path], program: str
+) -> Iterator[_Problem]:
     """Every override at fault. Hydra stops at the first, speaks of its grammar, and offers to add typos."""
     choices, values = list[str](), list[Override]()
-    for text in overrides:
+    for text, parts in zip(overrides, told, strict=True):
         override = _parse(text)
         if override is None:
             yield _Problem(_advise_quotes(text, overrides, program))
@@ -330,7 +408,7 @@ def _explain(verb: str, overrides: Sequence[str], folders: Sequence[Path], progr
                 choices.append(text)
             else:
                 yield _Problem(problem)
-        else:
+        elif list(parts) == [text]:
             values.append(override)
     yield from _check_keys(verb, values, [*_search(folders), *choices], folders)
 
@@ -364,9 +442,10 @@ def _options(group: str, folders: Sequence[Path]) -> list[str]:
 def _check_choice(override: Override, options: list[str]) -> str | None:
     chosen = override.value()
     for name in chosen if isinstance(chosen, list) else [chosen]:
-        if name is not None and str(name) not in options and not override.is_delete():
+        shown = "null" if name is None else str(name)
+        if shown not in options and not override.is_delete():
             there_are = f"there are: {', '.join(sorted(options))}"
-            return f"{override.key_or_group}={name}: no such option{nearest(str(name), options)}; {there_are}"
+            return f"{override.key_or_group}={shown}: no such option{nearest(shown, options)}; {there_are}"
     return None
 
 
@@ -383,11 +462,13 @@ def _check_keys(
     for override in overrides:
         key = override.key_or_group
         adds = override.is_add() or override.is_force_add()
-        indexed = re.search(r"[.\[]\d", key)
-        if not (adds or indexed or key in known or key.startswith("hydra")):
+        if not (adds or _is_indexed(key) or key in known or key.startswith("hydra")):
             parent, _, leaf = key.rpartition(".")
             beside = [path.rpartition(".")[2] for path in known if path.rpartition(".")[0] == parent]
             close = nearest(leaf, beside) if parent in known else nearest(key, [*known, *groups])
+            while parent and not beside:
+                parent = parent.rpartition(".")[0]
+                beside = [path.rpartition(".")[2] for path in known if path.rpartition(".")[0] == parent]
             there_are = ", ".join(name for name in beside if not name.endswith("_"))
             yield _Problem(f"{key}: no such key{close or f'; there are: {there_are}'}", override.input_line)
 

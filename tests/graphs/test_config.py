@@ -107,6 +107,7 @@ def test_a_fault_in_any_job_of_a_sweep_is_told_before_the_first_one_starts(cli):
         ("model.zzz=1", "model.zzz: no such key; there are: width, lr"),
         ("+sed=1", "sed: no such key; did you mean seed?"),
         ("model=lareg", "model=lareg: no such option; did you mean large?; there are: large, small"),
+        ("model=null", "model=null: no such option; there are: large, small"),
         ("seed=1,2", "seed=1,2: several values; add -m to run each, or write [a,b] for a list"),
         ("seed", "seed: an override is written key=value"),
         ("model.width=???", "model.width: required; set it with model.width=…"),
@@ -218,3 +219,64 @@ def test_a_key_that_is_none_does_not_hide_the_faults_of_others(cli):
     assert code == 2
     assert "model.widht: no such key; did you mean width" in told and "sead: no such key; did you mean seed" in told
     assert "model.lr: expected float, got 'fast'" in told
+
+
+SMALLEST = """
+defaults: [base, {data: bank}, _self_]
+_target_: gnn.toy.read
+output: out
+hydra: {job: {name: tables}}
+"""
+BANK = "path: in.csv\nevents: {pay: {id: i, time: t, roles: {user: u}, label: 'is_fraud, é'}}\n"
+
+
+def read(*, data: dict, output: str) -> None:
+    DONE.append(data)
+
+
+@pytest.fixture
+def tables(cli, monkeypatch):
+    """Run a toy verb that reads tables, described by the smallest mapping there is."""
+    monkeypatch.setattr(read, "__module__", "gnn.toy")
+    sys.modules["gnn.toy"].read = read
+    (cli.configs / "data").mkdir()
+    (cli.configs / "data" / "bank.yaml").write_text(BANK)
+    (cli.configs / "data" / "shop.yaml").write_text(BANK.replace("is_fraud", "bad"))
+    (cli.configs / "tables.yaml").write_text(SMALLEST)
+    return lambda *overrides: (run("tables", overrides, folder=cli.configs), DONE and DONE[-1])
+
+
+def test_an_override_may_set_a_key_of_the_tables_that_the_file_lacks(tables):
+    code, data = tables("data.dst=earlier", "data.csv.decimal=','", "data.events.pay.roles.card=c")
+    assert (code, data["dst"], data["csv"]) == (0, "earlier", {"decimal": ","})
+    assert data["events"]["pay"]["roles"] == {"user": "u", "card": "c"}
+
+
+def test_a_short_form_is_written_in_full_where_a_key_below_it_is_set(tables):
+    code, data = tables("data.events.pay.label.unknown=drop", "data.events.pay.time.unit=s")
+    assert (code, data["events"]["pay"]["label"]) == (0, {"column": "is_fraud, é", "unknown": "drop"})
+    assert data["events"]["pay"]["time"] == {"column": "t", "unit": "s"}
+
+
+def test_a_sweep_sets_keys_that_the_file_lacks_but_mixes_no_short_forms(tables, capsys):
+    assert tables("-m", "data.dst=earlier,later", "data.events.pay.label.unknown=drop")[0] == 0
+    assert [(data["dst"], data["events"]["pay"]["label"]["column"]) for data in DONE] == [
+        ("earlier", "is_fraud, é"),
+        ("later", "is_fraud, é"),
+    ]
+    assert tables("-m", "data=bank,shop", "data.events.pay.label.unknown=drop")[0] == 2
+    assert "data.events.pay.label differs between the jobs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("data.tmezone=UTC", "data.tmezone: no such key; did you mean timezone?"),
+        ("data.events.pay.ids=x", "data.events.pay.ids: no such key; did you mean id?"),
+        ("data.events.pai.id=x", "data.events.pai.id: no such key; did you mean data.events.pay.id?"),
+        ("data.qqqq.wwwwww.zzzzzzzz=1", "data.qqqq.wwwwww.zzzzzzzz: no such key; there are: path, events"),
+    ],
+)
+def test_a_key_of_the_tables_that_there_is_not_is_told(tables, capsys, override, told):
+    assert tables(override)[0] == 2
+    assert capsys.readouterr().err == f"{told}\n"
