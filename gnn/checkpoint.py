@@ -71,10 +71,9 @@ class Checkpoint:
     def read(self, *, judged_from: int) -> Saved | None:
         """What was saved, None if nothing was. ConfigError where it is of a training that was told otherwise, of other
         columns, or may have learnt what is judged, from the instant `judged_from` (µs UTC) on."""
-        saved = self._read()
+        saved = self.check()
         if saved is None:
             return None
-        self._check_told(saved.facts["told"], "" if saved.same_data else WARM)
         in_time = saved.facts["cut"] <= self.cut <= judged_from and saved.facts["known_by"] <= self.known_by
         if not saved.same_data and not in_time:
             raise ConfigError(
@@ -84,6 +83,13 @@ class Checkpoint:
             )
         if saved.facts["columns"] != columns_of(self.spaces):
             raise self.of_others()
+        return saved
+
+    def check(self) -> Saved | None:
+        """What was saved, whatever it learnt. ConfigError where it is of a training that was told otherwise."""
+        saved = self._read()
+        if saved is not None:
+            self._check_told(saved.facts["told"], "" if saved.same_data else WARM)
         return saved
 
     def of_others(self) -> ConfigError:

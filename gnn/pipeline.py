@@ -10,7 +10,7 @@ import logging
 import platform
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any, Literal
@@ -109,18 +109,20 @@ def train(
         raise ConfigError("resume_from: model=hetero_sage keeps no checkpoints; start it anew without resume_from")
     if trainer.device != "cpu" and isinstance(model, HeteroSageSpec):
         raise ConfigError(f"trainer.device: got {trainer.device}, but model=hetero_sage is trained on the CPU")
-    folder = _run_folder(Path(output), resume_from)
+    folder = Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    begun = _checkpoints(resume_from)
     ingested = ingest_into(DataSchema.from_config(dict(data)), folder)
     refuse_answer_columns(ingested.log, allowed=allow_columns)
     facts = _facts(ingested, seed, trainer)
-    write_json(folder / "run.json", facts)
-
     events = ingested.log
     bench = Workbench.lay_out(events, split.apply(events), features, tasks=task.nodes, ask_events=task.events)
     log.info("rows: %s", ", ".join(f"{name} {count:,}" for name, count in bench.split.counts.items()))
     specs = {"task": task, "split": split, "features": features, "model": model, "trainer": trainer}
     told = json.loads(json.dumps({name: asdict(spec) for name, spec in specs.items()}))
     checkpoint = Checkpoint(folder / "training.safetensors", facts["fingerprint"], _by_key({"seed": seed, **told}))
+    _lay_checkpoints(checkpoint, begun)
+    write_json(folder / "run.json", facts)
     with Board(folder / "tensorboard") as board:
         networks = _trained(bench, model, trainer, seed, checkpoint, board)
         calibrators = {name: _calibrator(bench, networks, name, evaluation) for name in networks.test}
@@ -209,20 +211,29 @@ def score(
 # ---------------------------------------------------------------- parts of train
 
 
-def _run_folder(output: Path, resume_from: str | None) -> Path:
-    """The run's folder; when resuming, with the interrupted run's checkpoint in it."""
-    output.mkdir(parents=True, exist_ok=True)
-    if resume_from is not None and Path(resume_from).resolve() != output.resolve():
-        found = sorted(Path(resume_from).glob("training*.safetensors"))
-        if not found:
-            where = Path(resume_from).resolve()
-            raise NotFoundError(f"resume_from: no training.safetensors in {where}; give the interrupted run's folder")
-        for checkpoint in found:
-            shutil.copy2(checkpoint, output / checkpoint.name)
-    elif resume_from is None:
-        for checkpoint in output.glob("training*.safetensors"):
-            checkpoint.unlink()
-    return output
+def _checkpoints(resume_from: str | None) -> list[Path]:
+    """The checkpoints of the interrupted run; none if there is nothing to go on from."""
+    if resume_from is None:
+        return []
+    found = sorted(Path(resume_from).glob("training*.safetensors"))
+    if not found:
+        where = Path(resume_from).resolve()
+        raise NotFoundError(f"resume_from: no training.safetensors in {where}; give the interrupted run's folder")
+    return found
+
+
+def _lay_checkpoints(checkpoint: Checkpoint, begun: list[Path]) -> None:
+    """Copy what was `begun` to the place of `checkpoint` once it is known to be of this training; an older run's
+    checkpoints there go."""
+    for path in begun:
+        replace(checkpoint, path=path).check()
+    folder = checkpoint.path.parent
+    kept = [path for path in begun if path.resolve().parent == folder.resolve()]
+    if not kept:
+        for path in folder.glob("training*.safetensors"):
+            path.unlink()
+        for path in begun:
+            shutil.copy2(path, folder / path.name)
 
 
 def _by_key(told: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

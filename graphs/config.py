@@ -34,9 +34,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from graphs.errors import ConfigError, DataError, NotFoundError, RingtraceError
-from graphs.folders import write_text
+from graphs.folders import kept_records, write_text
 from graphs.logs import log_to, mask
-from graphs.signatures import INPUT_PATHS, check_config, nearest
+from graphs.signatures import INPUT_PATHS, OUTPUT, check_config, check_outputs, nearest
 
 __all__ = ["check_config", "compose", "config_folder", "run", "run_script", "save_config"]
 
@@ -213,7 +213,7 @@ def _plain(config: DictConfig) -> dict[str, Any]:
         raise ConfigError("\n".join(f"{key}: required; set it with {key}=…" for key in missing))
     assert isinstance(values, dict)
     found = {str(key): value for key, value in values.items()}
-    found |= {key: _absolute(found[key]) for key in ("output", *INPUT_PATHS) if key in found}
+    found |= {key: _absolute(found[key]) for key in (OUTPUT, *INPUT_PATHS) if key in found}
     if isinstance(found.get("data"), Mapping):
         found["data"] = _absolute_tables(found["data"])
     return found
@@ -257,14 +257,23 @@ def _check_jobs(verb: str, options: Any, folders: Sequence[Path], program: str) 
         while left is not None:
             try:
                 config = compose(options.config_name or verb, left, folders=folders, program=program)
-                if not options.cfg:
-                    check_config(config)
-                break
             except ConfigError as error:
                 problems.update(dict.fromkeys(str(error).splitlines()))
                 left = _without(left, error)
+                continue
+            if not options.cfg:
+                problems.update(dict.fromkeys(_faults(config)))
+            break
     if problems:
         raise ConfigError("\n".join(problems))
+
+
+def _faults(config: Mapping[str, Any]) -> Iterator[str]:
+    for check in (check_config, check_outputs):
+        try:
+            check(config)
+        except ConfigError as error:
+            yield from str(error).splitlines()
 
 
 def _without(overrides: Sequence[str], error: ConfigError) -> list[str] | None:
@@ -307,8 +316,10 @@ class _Job:
             values["output"] = str(Path(values["output"]) / str(hydra_config.job.num))
         try:
             verb = check_config(values)
-            save_config(values, run_folder)
-            result = verb()
+            check_outputs(values)
+            with kept_records(run_folder):
+                save_config(values, run_folder)
+                result = verb()
         except RingtraceError as error:
             log.debug("", exc_info=True)
             log.error("%s", error)

@@ -10,7 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from graphs.errors import ConfigError
+import yaml
+
+from graphs.errors import ConfigError, RingtraceError
+
+RECORDS = ("config.yaml", "run.json", "validation.json")
+"""What a run says of itself, beside its results and its log."""
 
 
 @contextmanager
@@ -40,6 +45,45 @@ def whole_folder(folder: Path, mark: str, what: str) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def results_in(folder: Path) -> bool:
+    """Whether `folder` holds more than the records and the log that a run which failed leaves, too."""
+    return folder.is_dir() and any(path.name not in RECORDS and path.suffix != ".log" for path in folder.iterdir())
+
+
+def verb_of(folder: Path) -> str | None:
+    """The verb whose results `folder` holds, as its config.yaml names it; None if there are none, or none of a run."""
+    try:
+        told = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    return told.get("_target_") if isinstance(told, dict) and results_in(folder) else None
+
+
+@contextmanager
+def kept_records(folder: Path) -> Iterator[None]:
+    """Put the records in `folder` back as they were if a user's fault stops the block: they go with the results of an
+    earlier run there. Where there are no results, the records of the failure stay."""
+    before = {name: (folder / name).read_bytes() for name in RECORDS if (folder / name).is_file()}
+    if not results_in(folder):
+        before = {}
+    try:
+        yield
+    except RingtraceError:
+        for name, content in before.items():
+            (folder / name).write_bytes(content)
+        raise
+
+
+def why_not_made(folder: Path) -> str | None:
+    """Why no file can be written into `folder`, made if need be; None if it can. Leaves nothing behind."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    try:
+        with tempfile.TemporaryDirectory(dir=there, prefix=".ringtrace."):
+            return None
+    except OSError as error:
+        return f"{folder} cannot be written ({there}: {error.strerror})"
 
 
 @contextmanager

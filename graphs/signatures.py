@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, Union
 
 from graphs.errors import ConfigError, RingtraceError
+from graphs.folders import verb_of, why_not_made
 from graphs.logs import mask
 
 OUR_PACKAGES = ("graphs", "gnn")
@@ -27,6 +28,11 @@ ALLOWED_TARGETS = (*OUR_PACKAGES, "torch.optim")
 
 INPUT_PATHS = ("bundle", "resume_from", "run")
 """Top-level keys that name a file or folder which must exist before a verb begins."""
+
+OUTPUT = "output"
+"""The top-level key of the folder that a verb writes."""
+
+OTHER_PATHS = ("align_to", "hints", "new", "old", "pairs", "previous", "scores", "store")
 
 
 def check_config(config: Mapping[str, Any]) -> Callable[[], Any]:
@@ -51,6 +57,26 @@ def check_config(config: Mapping[str, Any]) -> Callable[[], Any]:
     return functools.partial(verb, **arguments)
 
 
+def check_outputs(config: Mapping[str, Any]) -> None:
+    """ConfigError where a folder that is to be written can't be, or the output holds a run of another verb."""
+    problems = list[str]()
+    data = config.get("data")
+    folders = {OUTPUT: config.get(OUTPUT)}
+    if isinstance(data, Mapping):
+        folders["data.quarantine"] = data.get("quarantine")
+    for key, path in folders.items():
+        if path == "":
+            problems.append(f"{key}: expected a path, got empty text")
+        elif isinstance(path, str) and "://" not in path and (reason := why_not_made(Path(path).absolute())):
+            problems.append(f"{key}: {reason}; choose another folder")
+    output = config.get(OUTPUT)
+    held = verb_of(Path(output)) if isinstance(output, str) else None
+    if held not in (None, config.get("_target_")):
+        problems.append(f"{OUTPUT}: {output} holds a run of another verb ({held}); choose another folder")
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A suggestion to append to a message: `; did you mean trainer.lr?` for trian.lr, and for lr alone."""
     names = [other for other in known if not other.endswith("_")]
@@ -60,6 +86,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def _check_input_paths(config: Mapping[str, Any], problems: list[str]) -> None:
+    for key in (*INPUT_PATHS, *OTHER_PATHS):
+        if config.get(key) == "":
+            problems.append(f"{key}: expected a path, got empty text")
     for key in INPUT_PATHS:
         path = config.get(key)
         if isinstance(path, str) and "://" not in path and not Path(path).exists():

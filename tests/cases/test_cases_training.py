@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,18 @@ def test_faults_of_the_tables_are_left_in_the_run_folder(tmp_path: Path) -> None
     assert run("train", ["data=payments", f'data.path="{table}"', f'output="{run_folder}"', *QUICK]) == 3
     (fault,) = json.loads((run_folder / "validation.json").read_text())["faults"]
     assert (fault["column"], fault["rows"], fault["values"]) == ("amount", [4], ["five"])
+
+
+def test_a_finished_run_stays_whole_where_another_fails(folder: Path, trained: Path, tmp_path: Path) -> None:
+    kept = Path(shutil.copytree(trained, tmp_path / "run"))
+    before = {path: path.read_bytes() for path in kept.rglob("*") if path.is_file() and path.suffix != ".log"}
+    good, bad = folder / "history.csv", write(tmp_path / "bad.csv", [PROBE.replace("25.00", "five")])
+    where = ["data=payments", f'output="{kept}"', *QUICK]
+    assert run("train", [*where, f'data.path="{bad}"']) == 3
+    assert run("train", [*where, f'data.path="{good}"', "split.test_from=2024-01-01"]) == 2
+    assert run("train", [*where, f'data.path="{good}"', "seed=4", f'resume_from="{trained}"']) == 2
+    assert run("ingest", ["data=payments", f'data.path="{good}"', f'output="{kept}"']) == 2
+    assert {path: path.read_bytes() for path in kept.rglob("*") if path.is_file() and path.suffix != ".log"} == before
 
 
 # ---------------------------------------------------------------- C19 absent types

@@ -221,6 +221,36 @@ def test_a_key_that_is_none_does_not_hide_the_faults_of_others(cli):
     assert "model.lr: expected float, got 'fast'" in told
 
 
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        ("in.csv", "output: {here}/in.csv cannot be written ({here}/in.csv: Not a directory); choose"),
+        (
+            "in.csv/x",
+            "output: {here}/in.csv/x cannot be written ({here}/in.csv: Not a directory); choose",
+        ),
+        ("other", "output: {here}/other holds a run of another verb (gnn.toy.read); choose"),
+        ("", "output: expected a path, got empty text"),
+        ("out resume_from=", "resume_from: expected a path, got empty text"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_told_before_any_work(cli, output, told):
+    Path("other/log").mkdir(parents=True)
+    Path("other/config.yaml").write_text("_target_: gnn.toy.read\n")
+    code, shown = cli(*f"output={output}".split(" "))
+    assert code == 2 and shown.startswith(told.format(here=Path().absolute())) and not DONE
+    assert sorted(path.name for path in Path().iterdir()) == ["in.csv", "other"]
+
+
+def test_a_run_that_fails_leaves_the_records_of_a_finished_one_alone(cli):
+    cli("seed=3", "output=out")
+    (Path("out") / "results").touch()
+    cli("seed=14", "output=out")
+    assert yaml.safe_load(Path("out/config.yaml").read_text())["seed"] == 3
+    cli("seed=14", "output=new")
+    assert yaml.safe_load(Path("new/config.yaml").read_text())["seed"] == 14
+
+
 SMALLEST = """
 defaults: [base, {data: bank}, _self_]
 _target_: gnn.toy.read
