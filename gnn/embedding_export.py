@@ -71,6 +71,8 @@ def export_embeddings(
     already there. `align_to`: the folder of an older space to go on in, if the model can be turned into it. `created`:
     what created_timestamp says (null: now). `history`: look back at the events the model was trained on, too.
     """
+    if start is not None and stop is not None and instant(start) >= instant(stop):
+        raise ConfigError(f"start: {start} does not lie before stop={stop}; events in [start, stop) are written")
     model, store = Bundle.load(Path(bundle)), Folder.at(output)
     schema = DataSchema.from_config(dict(data))
     check_amounts(model, schema)

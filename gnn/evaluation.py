@@ -91,6 +91,7 @@ class EvaluationSpec:
             "confidence": (0.5 <= self.confidence < 1, "a share in [0.5, 1)"),
             "fewest_frauds": (self.fewest_frauds >= 2, "at least 2"),
             "bins": (self.bins >= 2, "at least 2"),
+            "seed": (self.seed >= 0, "0 or more"),
         }
         faults = [
             f"evaluation.{name}: got {getattr(self, name)!r}, expected {expected}"

@@ -24,7 +24,7 @@ from gnn.metrics import Undefined, average_precision
 from gnn.temporal_sage import Head
 from gnn.trainer import EpochRecord, TrainerSpec, smoothed_rate
 from gnn.workbench import Phase, TrainedNetworks, Workbench
-from graphs.errors import ConfigError
+from graphs.errors import check_fields
 
 log = logging.getLogger(__name__)
 
@@ -45,14 +45,14 @@ class HeteroSageSpec:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.width < 1 or self.batch < 1:
-            raise ConfigError(f"model: width {self.width} and batch {self.batch} must be at least 1")
-        if not self.fanouts or min(self.fanouts) < 1:
-            raise ConfigError(f"model.fanouts: got {list(self.fanouts)}, expected at least one number, each above 0")
-        if self.bins < 0:
-            raise ConfigError(f"model.bins: got {self.bins}, expected 0 or more")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"model.dropout: got {self.dropout}, expected a share in [0, 1)")
+        checks = {
+            "width": (self.width >= 1, "at least 1"),
+            "fanouts": (min(self.fanouts, default=0) >= 1, "at least one number, each above 0"),
+            "batch": (self.batch >= 1, "at least 1"),
+            "bins": (self.bins >= 0, "0 or more"),
+            "dropout": (0 <= self.dropout < 1, "a share in [0, 1)"),
+        }
+        check_fields("model", self, checks)
 
     def train(
         self,

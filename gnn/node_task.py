@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from gnn.nodes import NodeQuestions
-from graphs.errors import ConfigError
+from graphs.errors import ConfigError, check_fields
 from graphs.events import MICROSECONDS_PER_DAY, MISSING, NEVER, UNLABELLED, EventLog
 
 
@@ -58,9 +58,9 @@ class NodeTask:
     also_after_days: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("every_days", "active_days"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"nodes.{self.entity_type}.{name}: got {getattr(self, name)}, expected more than 0")
+        days = ("every_days", "active_days")
+        checks = {name: (0 < getattr(self, name) < np.inf, "more than 0") for name in days}
+        check_fields(f"nodes.{self.entity_type}", self, checks)
         if self.also_after_days and self.new_after_days is None:
             raise ConfigError(
                 f"nodes.{self.entity_type}.also_after_days: only new entities have ages; "

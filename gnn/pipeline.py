@@ -36,7 +36,7 @@ from gnn.temporal_sage import SageSpec
 from gnn.trainer import TrainerSpec
 from gnn.workbench import TrainedNetworks, Workbench
 from graphs.behaviour import BehaviourSpec
-from graphs.errors import ConfigError, NotFoundError
+from graphs.errors import ConfigError, NotFoundError, check_fields
 from graphs.folders import whole_file, write_json
 from graphs.ingest import Ingested, ingest, ingest_into
 from graphs.leaks import refuse_answer_columns
@@ -80,6 +80,10 @@ class ComparisonSpec:
     lightgbm: bool = True
     controls: bool = True
     control_epochs: int | None = None
+
+    def __post_init__(self) -> None:
+        good = self.control_epochs is None or self.control_epochs >= 1
+        check_fields("comparison", self, {"control_epochs": (good, "at least 1, or null")})
 
 
 def train(
@@ -270,7 +274,10 @@ def _trained(
 ) -> TrainedNetworks:
     if isinstance(model, HeteroSageSpec):
         return model.train(bench, trainer, seed=seed, on_epoch=board.epoch)
-    return bench.train_networks(model, trainer, seed=seed, checkpoint=checkpoint, on_epoch=board.epoch)
+    networks = bench.train_networks(model, trainer, seed=seed, checkpoint=checkpoint, on_epoch=board.epoch)
+    if not all(np.isfinite(logits).all() for logits in networks.test.values()):
+        raise ConfigError(f"trainer.lr: got {trainer.lr:g}, with which the training diverged; lower it or trainer.clip")
+    return networks
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from graphs.errors import ConfigError
+from graphs.errors import ConfigError, check_fields
 from graphs.events import MICROSECONDS_PER_DAY, NEVER, UNLABELLED, EventLog
 
 
@@ -103,13 +103,21 @@ class TimeSplit:
     labels_stop: bool = False
 
     def __post_init__(self) -> None:
-        _check_shares(self, ("test_share", "valid_share"))
+        days = self.maturity_days
+        checks = {
+            "test_share": (0 < self.test_share < 1, "a share in (0, 1)"),
+            "valid_share": (0 <= self.valid_share < 1, "a share in [0, 1)"),
+            "maturity_days": (days is None or 0 <= days < np.inf, "0 or more, or null"),
+        }
+        check_fields("split", self, checks)
         cuts = [instant(cut) for cut in (self.train_from, self.valid_from, self.test_from, self.test_until) if cut]
         if cuts != sorted(cuts):
             raise ConfigError("split: train_from, valid_from, test_from, test_until must be in order of time")
 
     def apply(self, log: EventLog) -> Split:
         """Masks for `log`; ConfigError where a part would be empty, naming it."""
+        if not len(log):
+            raise ConfigError("split: there is no event in the data; look into validation.json, which counts the rows")
         time, known = log.event_time, log.label_known_time
         labelled = log.label != UNLABELLED
         if not labelled.any() and not (self.test_from and (self.valid_from or self.valid_share == 0)):
@@ -120,6 +128,12 @@ class TimeSplit:
         start = instant(self.train_from) if self.train_from else int(time[0])
         stop = instant(self.test_until) if self.test_until else int(time[-1]) + 1
         in_range = labelled & (time >= start) & (time < stop)
+        if labelled.any() and not in_range.any():
+            first, last = time[labelled][[0, -1]]
+            raise ConfigError(
+                f"split: no labelled event from {_iso(start)} until {_iso(stop)}; they lie from {_iso(first)} to "
+                f"{_iso(last)}. Move split.train_from or split.test_until"
+            )
         cut = instant(self.test_from) if self.test_from else _at_share(time[in_range], 1 - self.test_share)
         refit = in_range & (log.visible_time < cut) & (known <= cut)
         settled = cut - self._maturity(known[refit] - time[refit])
@@ -160,18 +174,29 @@ class RandomSplit:
     random_state: int = 2
 
     def __post_init__(self) -> None:
-        _check_shares(self, ("test_share", "valid_share"))
+        checks = {name: (0 < getattr(self, name) < 1, "a share in (0, 1)") for name in ("test_share", "valid_share")}
+        checks["random_state"] = (0 <= self.random_state < 2**32, "0 to 4294967295")
+        check_fields("split", self, checks)
 
     def apply(self, log: EventLog) -> Split:
         """Masks for `log`, drawn with scikit-learn's `train_test_split` over the rows in canonical order."""
         labelled = _labelled(log)
         rows = np.arange(len(log))
-        known, test_rows = train_test_split(
-            rows, test_size=self.test_share, random_state=self.random_state, stratify=_classes(log)
-        )
-        _, valid_rows = train_test_split(
-            known, test_size=self.valid_share, random_state=self.random_state, stratify=_classes(log)[known]
-        )
+        classes = _classes(log)
+        try:
+            known, test_rows = train_test_split(
+                rows, test_size=self.test_share, random_state=self.random_state, stratify=classes
+            )
+            _, valid_rows = train_test_split(
+                known, test_size=self.valid_share, random_state=self.random_state, stratify=classes[known]
+            )
+        except ValueError as error:
+            clean, fraud, unlabelled = np.bincount(classes, minlength=3)
+            raise ConfigError(
+                f"split: {fraud} fraud, {clean} clean and {unlabelled} unlabelled rows are too few for three parts "
+                f"with rows of each (test_share={self.test_share:g}, valid_share={self.valid_share:g}). Set other "
+                "shares, bring more rows, or cut by time with split=time"
+            ) from error
         test, valid = np.zeros(len(log), bool), np.zeros(len(log), bool)
         test[test_rows], valid[valid_rows] = True, True
         end = int(log.event_time[-1]) + 1
@@ -196,13 +221,6 @@ def _labelled(log: EventLog) -> np.ndarray:
 def _classes(log: EventLog) -> np.ndarray:
     """Labels with unlabelled as a class of its own, coded as published S-FFSD files do (0, 1, 2)."""
     return np.where(log.label == UNLABELLED, 2, log.label)
-
-
-def _check_shares(spec: TimeSplit | RandomSplit, names: tuple[str, ...]) -> None:
-    for name in names:
-        least = 0 if name == "valid_share" and isinstance(spec, TimeSplit) else 1e-9
-        if not least <= getattr(spec, name) < 1:
-            raise ConfigError(f"split.{name}: got {getattr(spec, name)}, expected a share in (0, 1)")
 
 
 def instant(text: str) -> int:

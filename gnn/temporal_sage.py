@@ -21,7 +21,7 @@ from gnn.aggregate import Edges, aggregate, plain_messages
 from gnn.encoders import EventEncoder, FeatureSpace
 from gnn.projection import Rows
 from gnn.rowwise import RowLinear
-from graphs.errors import ConfigError
+from graphs.errors import check_fields
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,10 @@ class SageSpec:
     edges: Literal["real", "none", "shuffled"] = "real"
 
     def __post_init__(self) -> None:
-        for name in ("width", "message_width", "layers", "k", "node_k"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"model.{name}: got {getattr(self, name)}, expected at least 1")
-        for name in ("dropout", "column_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"model.{name}: got {getattr(self, name)}, expected a share in [0, 1)")
-        if self.bins < 0:
-            raise ConfigError(f"model.bins: got {self.bins}, expected 0 or more")
+        sizes, shares = ("width", "message_width", "layers", "k", "node_k"), ("dropout", "column_dropout")
+        checks = {name: (getattr(self, name) >= 1, "at least 1") for name in sizes}
+        checks |= {name: (0 <= getattr(self, name) < 1, "a share in [0, 1)") for name in shares}
+        check_fields("model", self, {**checks, "bins": (self.bins >= 0, "0 or more")})
 
     @property
     def node_width(self) -> int:

@@ -18,7 +18,7 @@ from gnn.blocks import Cache, KeptBlocks, NetworkInputs, forward_block
 from gnn.checkpoint import Checkpoint
 from gnn.nodes import NodeInputs
 from gnn.temporal_sage import TemporalSage
-from graphs.errors import ConfigError
+from graphs.errors import ConfigError, check_fields
 from graphs.events import MICROSECONDS_PER_DAY, NEVER
 
 log = logging.getLogger(__name__)
@@ -55,21 +55,25 @@ class TrainerSpec:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
+        weight, context = self.positive_weight, self.context_days
+        checks = {
+            name: (getattr(self, name) >= 1, "at least 1")
+            for name in ("epochs", "block", "patience", "members", "threads")
+        }
+        checks |= {name: (0 < getattr(self, name) < np.inf, "more than 0") for name in ("lr", "clip")}
+        checks |= {
+            "weight_decay": (0 <= self.weight_decay < np.inf, "0 or more"),
+            "positive_weight": (
+                weight == "balanced" or (isinstance(weight, float | int) and 0 < weight < np.inf),
+                "more than 0 or 'balanced'",
+            ),
+            "label_lag": (0 <= self.label_lag <= 1, "a share in [0, 1]"),
+            "context_days": (context is None or 0 <= context < np.inf, "0 or more, or null"),
+            "keep_gb": (0 <= self.keep_gb < np.inf, "0 or more"),
+            "device": (_device_kind(self.device) in ("cpu", "cuda"), "cpu, cuda or cuda:1 …"),
+        }
+        check_fields("trainer", self, checks)
         _check_device(self.device)
-        for name in ("epochs", "block", "patience", "members", "threads"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"trainer.{name}: got {getattr(self, name)}, expected at least 1")
-        for name in ("lr", "clip"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"trainer.{name}: got {getattr(self, name)}, expected more than 0")
-        if self.positive_weight != "balanced" and not (
-            isinstance(self.positive_weight, float | int) and self.positive_weight > 0
-        ):
-            raise ConfigError(
-                f"trainer.positive_weight: got {self.positive_weight}, expected more than 0 or 'balanced'"
-            )
-        if not self.keep_gb >= 0:
-            raise ConfigError(f"trainer.keep_gb: got {self.keep_gb}, expected 0 or more")
 
     def weight(self, rate: float) -> float:
         """Weight of a positive in the loss, where a share `rate` of the fitted rows is positive."""
@@ -136,9 +140,9 @@ def fit(
     undefined, the last. With `epochs` it runs just that many and keeps the last: that is the refit. With
     `checkpoint`, a killed run goes on from its last whole epoch and ends bit for bit where it would have; on other
     data a new training begins at the weights it left. Raises ConfigError where the checkpoint is of a training that
-    was told otherwise, or has learnt what is judged now.
+    was told otherwise, or has learnt what is judged now, where there is no label to fit, or the loss grows beyond all
+    bounds.
     """
-    assert events is not None or nodes, "something must be asked"
     run = _Run(model, inputs, spec, seed, events, tuple(nodes), epochs)
     if checkpoint is not None:
         run.load(checkpoint)
@@ -170,6 +174,11 @@ class _Run:
     ) -> None:
         self.model, self.inputs, self.spec, self.seed = model, inputs, spec, seed
         self.events, self.nodes, self.fixed_epochs = events, nodes, epochs
+        if not any(target.fit.any() for target in (events, *nodes) if target is not None):
+            raise ConfigError(
+                "task: there is no known answer to learn from before the cut; map a label column in the data config, "
+                "or ask another question"
+            )
         self.spans = self._spans()
         self.device = torch.device(spec.device)
         model.to(self.device)
@@ -204,6 +213,7 @@ class _Run:
             level[: self.spans[0][0]] = 0  # what validation left there, a resumed run would not have
         for low, high in tqdm(self.spans, desc=f"epoch {number + 1}", unit="block", leave=False, disable=None):
             total += self._block(low, high, draw)
+        self._refuse_divergence(total)
         seconds = time.perf_counter() - began
         rate = sum(high - low for low, high in self.spans) / seconds
         ap = self.validate() if self.fixed_epochs is None else None
@@ -214,6 +224,14 @@ class _Run:
             self.best = (number + 1, ap, weights)
         log.info("epoch %d: loss %.5f, validation AP %s, %.0f events/s", record.epoch, record.loss, ap, rate)
         return record
+
+    def _refuse_divergence(self, said: float | Tensor) -> None:
+        """ConfigError unless all that the network `said`, loss or logits, is finite."""
+        if not torch.isfinite(torch.as_tensor(said)).all():
+            raise ConfigError(
+                f"trainer.lr: training diverged in epoch {len(self.history) + 1}, its loss or scores are not finite; "
+                f"lower trainer.lr ({self.spec.lr:g}) or trainer.clip ({self.spec.clip:g})"
+            )
 
     def _block(self, low: int, high: int, draw: np.random.Generator) -> float:
         rows = np.flatnonzero(self.events.fit[low:high]) if self.events is not None else np.zeros(0, np.int64)
@@ -267,11 +285,13 @@ class _Run:
                 rows = torch.from_numpy(np.flatnonzero(self.events.valid))
                 at = rows.to(self.device)
                 scores = self.model.event_logits(cache.levels[0][at], cache.levels[-1][at])
+                self._refuse_divergence(scores)
                 found.append(_average_precision(self.events.label[rows], scores.cpu()))
             for node in self.nodes:
                 rows_of = np.flatnonzero(node.valid)
                 if len(rows_of):
                     scores = node.inputs.logits(self.model, cache, rows_of, start=len(self.inputs))
+                    self._refuse_divergence(scores)
                     found.append(_average_precision(node.label[rows_of], scores.cpu()))
         defined = [value for value in found if value is not None]
         return float(np.mean(defined)) if defined else None
@@ -321,7 +341,6 @@ class _Run:
         positions = [np.flatnonzero(self.events.fit)] if self.events is not None else []
         positions += [self._positions(node)[node.fit] - 1 for node in self.nodes]
         needed = np.concatenate(positions)
-        assert len(needed), "no labelled rows to fit"
         time_of = self.inputs.graph.log.event_time
         start = 0
         if self.spec.context_days is not None:
@@ -391,14 +410,15 @@ def _average_precision(label: Tensor, score: Tensor) -> float | None:
     return float(average_precision_score(values, score.numpy()))
 
 
-def _check_device(name: str) -> None:
+def _device_kind(name: str) -> str:
     try:
-        kind = torch.device(name).type
+        return torch.device(name).type
     except RuntimeError:
-        kind = "none"
-    if kind not in ("cpu", "cuda"):
-        raise ConfigError(f"trainer.device: got {name!r}, expected cpu, cuda or cuda:1 …")
-    if kind == "cuda" and not torch.cuda.is_available():
+        return "none"
+
+
+def _check_device(name: str) -> None:
+    if _device_kind(name) == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
             f"trainer.device: {name}, but torch sees no GPU here; install torch's CUDA build, or trainer.device=cpu"
         )

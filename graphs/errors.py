@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -14,6 +14,17 @@ class RingtraceError(Exception):
 
 class ConfigError(RingtraceError):
     """A configuration value is missing, misspelt, of the wrong type or out of range."""
+
+
+def check_fields(group: str, spec: object, checks: Mapping[str, tuple[bool, str]]) -> None:
+    """ConfigError with a line for every field of `spec` at fault; `checks`: field to (is it good, what is expected)."""
+    faults = [
+        f"{group}.{name}: got {getattr(spec, name)!r}, expected {expected}"
+        for name, (good, expected) in checks.items()
+        if not good
+    ]
+    if faults:
+        raise ConfigError("\n".join(faults))
 
 
 class NotFoundError(RingtraceError):

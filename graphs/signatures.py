@@ -48,6 +48,8 @@ def check_config(config: Mapping[str, Any]) -> Callable[[], Any]:
     node = {key: value for key, value in config.items() if key != "debug"}
     _fit(config.get("debug", False), bool, "debug", problems)
     _check_input_paths(node, problems)
+    if isinstance(seed := node.get("seed"), int) and not 0 <= seed < 2**31:
+        problems.append(f"seed: got {seed}, expected 0 to {2**31 - 1}")
     _check_schema(node.get("data"), problems)
     verb = _resolve(node.get("_target_"), "_target_", problems)
     if verb is not None:

@@ -99,6 +99,7 @@ def test_4_a_misspelt_key_is_named_with_the_one_that_was_meant(ringtrace, key, m
     [
         ("trainer.lr=fast", "trainer.lr: expected float, got 'fast'\n"),
         ("trainer.epochs=-3", "trainer.epochs: got -3, expected at least 1\n"),
+        ("comparison.control_epochs=0", "comparison.control_epochs: got 0, expected at least 1, or null\n"),
     ],
 )
 def test_5_a_wrong_type_or_range_is_told_before_any_data_is_read(ringtrace, override, told):

@@ -182,7 +182,8 @@ def test_same_seed_same_evaluation() -> None:
 
 def test_all_faults_of_a_spec_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
-        EvaluationSpec(alert_budget=0, per="week", calibration="isotone")
+        EvaluationSpec(alert_budget=0, per="week", calibration="isotone", seed=-1)
     assert "alert_budget: got 0, expected at least 1" in str(caught.value)
     assert "per: got 'week', expected 'day' or 'total'" in str(caught.value)
     assert "calibration: got 'isotone', expected 'isotonic' or 'temperature'" in str(caught.value)
+    assert "seed: got -1, expected 0 or more" in str(caught.value)

@@ -92,6 +92,40 @@ def test_nothing_settled_by_the_cut_is_said_so(ten_days: EventLog) -> None:
         TimeSplit(test_from="2025-01-02").apply(ten_days)
 
 
+def test_a_range_without_labelled_events_is_told_with_where_they_lie(ten_days: EventLog) -> None:
+    with pytest.raises(ConfigError, match=r"no labelled event from 2030.* they lie from 2025-01-01.* to 2025-01-10"):
+        TimeSplit(train_from="2030-01-01").apply(ten_days)
+
+
+def test_no_event_at_all_is_said_so(log_from_rows: Callable[..., EventLog]) -> None:
+    nothing = log_from_rows([], roles=(Role("user", "user"),), event_types=("payment",))
+    with pytest.raises(ConfigError, match="no event in the data"):
+        TimeSplit(valid_from="2025-01-05", test_from="2025-01-09").apply(nothing)
+
+
+@pytest.mark.parametrize("labels", [[0], [0, 1, 0, 0, 1], [0] * 30 + [1]])
+def test_too_few_rows_to_draw_from_are_counted(labels: list[int], log_from_rows: Callable[..., EventLog]) -> None:
+    rows = [
+        {"id": f"p{i}", "type": "payment", "time": i * DAY, "label": label, "label_known": (i + 1) * DAY}
+        for i, label in enumerate(labels)
+    ]
+    log = log_from_rows(rows, roles=(Role("user", "user"),), event_types=("payment",))
+    counts = f"{sum(labels)} fraud, {len(labels) - sum(labels)} clean and 0 unlabelled rows are too few"
+    with pytest.raises(ConfigError, match=counts):
+        RandomSplit().apply(log)
+
+
+def test_settings_of_a_split_are_told_all_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        RandomSplit(test_share=1.0, random_state=-1)
+    assert str(caught.value).splitlines() == [
+        "split.test_share: got 1.0, expected a share in (0, 1)",
+        "split.random_state: got -1, expected 0 to 4294967295",
+    ]
+    with pytest.raises(ConfigError, match=r"split\.maturity_days: got -5, expected 0 or more, or null"):
+        TimeSplit(maturity_days=-5)
+
+
 def test_cuts_out_of_order_are_refused() -> None:
     with pytest.raises(ConfigError, match="order of time"):
         TimeSplit(valid_from="2025-01-09", test_from="2025-01-05")

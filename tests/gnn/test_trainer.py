@@ -86,6 +86,37 @@ def test_validation_reads_older_events_than_training_as_scoring_does(setting: Ca
     assert chosen.history[chosen.best_epoch - 1].valid_ap == pytest.approx(as_scored)
 
 
+def test_a_training_that_diverges_says_in_which_epoch_and_what_to_lower(setting: Callable[[], Setting]) -> None:
+    with pytest.raises(ConfigError, match=r"diverged in epoch 1.*lower trainer\.lr \(1e\+30\)"):
+        setting().fit(replace(SPEC, lr=1e30))
+
+
+def test_a_training_without_a_label_is_told(setting: Callable[[], Setting]) -> None:
+    one = setting()
+    one.target = replace(one.target, fit=np.zeros_like(one.target.fit))
+    with pytest.raises(ConfigError, match="no known answer to learn from"):
+        one.fit()
+    with pytest.raises(ConfigError, match="no known answer to learn from"):
+        fit(one.network, one.inputs, SPEC, seed=3)
+
+
+def test_settings_out_of_range_are_told_all_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        TrainerSpec(epochs=-1, lr=-1, weight_decay=-1, label_lag=5, context_days=-3, device="gpu")
+    assert str(caught.value).splitlines() == [
+        "trainer.epochs: got -1, expected at least 1",
+        "trainer.lr: got -1, expected more than 0",
+        "trainer.weight_decay: got -1, expected 0 or more",
+        "trainer.label_lag: got 5, expected a share in [0, 1]",
+        "trainer.context_days: got -3, expected 0 or more, or null",
+        "trainer.device: got 'gpu', expected cpu, cuda or cuda:1 …",
+    ]
+    with pytest.raises(ConfigError) as caught:
+        SageSpec(k=0, width=0, dropout=2)
+    told = [line.split(":")[0] for line in str(caught.value).splitlines()]
+    assert told == ["model.width", "model.k", "model.dropout"]
+
+
 @pytest.mark.parametrize("context", [False, True])
 def test_a_killed_run_goes_on_and_ends_where_it_would_have(
     setting: Callable[[], Setting], tmp_path: Path, context: bool

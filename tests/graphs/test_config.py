@@ -112,6 +112,8 @@ def test_a_fault_in_any_job_of_a_sweep_is_told_before_the_first_one_starts(cli):
         ("seed", "seed: an override is written key=value"),
         ("model.width=???", "model.width: required; set it with model.width=…"),
         ("file=${nowhere}", "file: Interpolation key 'nowhere' not found"),
+        ("seed=-1", "seed: got -1, expected 0 to 2147483647"),
+        ("seed=99999999999999999999", "seed: got 99999999999999999999, expected 0 to 2147483647"),
         ("debug=perhaps", "debug: expected bool, got 'perhaps'"),
     ],
 )

@@ -17,7 +17,7 @@ import torch
 
 from gnn import embedding_export
 from gnn.embed import Embedder
-from gnn.embedding_export import event_days, into_space, snapshots_of, write_vectors
+from gnn.embedding_export import event_days, export_embeddings, into_space, snapshots_of, write_vectors
 from gnn.embedding_health import HealthSpec, UnhealthyVectorsError
 from gnn.embedding_schedule import Schedule
 from gnn.embedding_space import AlignmentSpec
@@ -40,6 +40,14 @@ def log(random_log: Callable[..., EventLog]) -> EventLog:
 @pytest.fixture(scope="module")
 def embedder(log: EventLog, embedder_of: Callable[..., Embedder]) -> Embedder:
     return embedder_of(log)
+
+
+def test_a_span_of_events_that_ends_before_it_begins_is_refused_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="start: 2025-05-01 does not lie before stop=2025-01-01"):
+        export_embeddings(
+            bundle="not there", data={}, schedule=Schedule(), health=HealthSpec(), alignment=AlignmentSpec(),
+            output=str(tmp_path / "store"), events=True, start="2025-05-01", stop="2025-01-01",
+        )  # fmt: skip
 
 
 @pytest.fixture
