@@ -66,9 +66,10 @@ def run(verb: str, arguments: Sequence[str] = (), *, program: str = "ringtrace",
         folders.append(Path(options.config_dir).absolute())
     level = logging.DEBUG if debug else logging.INFO
     log_to(level=level)
+    given = [text for text in arguments if text not in options.overrides]
     try:
         if not (options.help or options.hydra_help or options.info or options.shell_completion):
-            _check_jobs(verb, options, folders, program)
+            _check_jobs(verb, options, folders, " ".join([program, *map(shlex.quote, given)]))
         job = _Job(verb, level)
         _run_hydra(job, arguments, folders, program)
         return job.exit_code
@@ -435,11 +436,20 @@ def _advise_quotes(text: str, overrides: Sequence[str], program: str) -> str:
     key, equals, value = text.partition("=")
     if not equals:
         return f"{text}: an override is written key=value"
-    quoted = f'{key}="{value}"'
-    if _parse(quoted) is None:
+    if _parse(_quote(text)) is None:
         return f"{text}: this value can't be read; put it in double quotes inside single ones: 'key=\"…\"'"
-    fixed = shlex.join(quoted if other == text else other for other in overrides)
-    return f'{key}: a value with = , : or brackets in it must be quoted, key="…"; write:\n  {program} {fixed}'
+    marks = " ".join(mark for mark in dict.fromkeys(value) if _parse(f"key=a{mark}a") is None)
+    advice = f'{key}: a value with {marks or "= , : or brackets"} in it must be quoted, key="…"'
+    unread = [other for other in overrides if "=" in other and _parse(other) is None]
+    if text != unread[-1]:
+        return advice
+    fixed = shlex.join(_quote(other) if other in unread else other for other in overrides)
+    return f"{advice}; write:\n  {program} {fixed}"
+
+
+def _quote(text: str) -> str:
+    key, _, value = text.partition("=")
+    return f'{key}="{value}"'
 
 
 def _options(group: str, folders: Sequence[Path]) -> list[str]:

@@ -132,6 +132,17 @@ def test_an_equals_sign_in_a_value_is_answered_with_the_command_to_type(cli):
     assert told.splitlines()[1] == """  ringtrace train seed=2 'file="ckpt/epoch=03-val=0.91.ckpt"'"""
 
 
+def test_the_command_to_type_keeps_its_options_and_quotes_every_value_that_needs_it(cli):
+    code, told = cli("--config-dir", str(cli.configs), "file=ñ.csv", "output=a=b", "seed=2")
+    assert code == 2
+    command = f"""  ringtrace train --config-dir {cli.configs} 'file="ñ.csv"' 'output="a=b"' seed=2"""
+    assert told.splitlines() == [
+        'file: a value with ñ in it must be quoted, key="…"',
+        'output: a value with = in it must be quoted, key="…"; write:',
+        command,
+    ]
+
+
 def test_a_quoted_path_may_hold_anything(cli):
     Path("café = data, 2025.csv").write_text("odd")
     assert cli('file="café = data, 2025.csv"')[0] == 0
