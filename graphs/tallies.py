@@ -3,7 +3,8 @@
 Questions (entity, time) come grouped by entity and ascending in time, so pointers only move forward and the cost
 is linear in incidences plus questions. Everything is a function of the past alone: counts are integers, sums are
 differences of running totals that start at the entity's first event. So the same question gets the same bits
-whoever else asks what, in batch or alone.
+whoever else asks what, in batch or alone. What rounding takes from a total of amounts is kept beside it, so that one
+huge amount does not swallow the small ones after it.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ def tally_entities(
     for entity in range(len(offsets) - 1):
         longest = max(longest, offsets[entity + 1] - offsets[entity])
     total = np.empty((longest + 1, channels), np.float64)
+    lost = np.empty((longest + 1, 1 + own_roles), np.float64)
     link_start = np.empty((targets, longest + 1), np.int64)
     previous = np.empty((targets, longest * spread), np.int64)
     following = np.empty((targets, longest * spread), np.int64)
@@ -79,7 +81,7 @@ def tally_entities(
             continue
         start = offsets[entity]
         size = offsets[entity + 1] - start
-        _run_totals(total, start, size, events, roles, amount, event_type, role_place, own_roles, type_count)
+        _run_totals(total, lost, start, size, events, roles, amount, event_type, role_place, own_roles, type_count)
         for target in range(targets):
             barred = entity if target == own_partner else -1
             clock[target] = _link_partners(
@@ -120,12 +122,13 @@ def tally_entities(
                 place = window * width
                 with_amount = total[head, 1] - total[tail, 1]
                 row[place] = total[head, 0] - total[tail, 0]
-                row[place + 1] = total[head, 2] - total[tail, 2]
+                row[place + 1] = (total[head, 2] - total[tail, 2]) + (lost[head, 0] - lost[tail, 0])
                 row[place + 2] = row[place + 1] / with_amount if with_amount > 0 else np.nan
                 place += PER_WINDOW
                 for own in range(own_roles):
                     row[place] = total[head, 3 + 2 * own] - total[tail, 3 + 2 * own]
-                    row[place + 1] = total[head, 4 + 2 * own] - total[tail, 4 + 2 * own]
+                    kept = total[head, 4 + 2 * own] - total[tail, 4 + 2 * own]
+                    row[place + 1] = kept + (lost[head, 1 + own] - lost[tail, 1 + own])
                     place += 2
                 for target in range(targets):
                     row[place + target] = inside[window, target]
@@ -154,6 +157,7 @@ def tally_entities(
 @njit(cache=True, nogil=True)
 def _run_totals(
     total: np.ndarray,
+    lost: np.ndarray,
     start: int,
     size: int,
     events: np.ndarray,
@@ -164,10 +168,13 @@ def _run_totals(
     own_roles: int,
     type_count: int,
 ) -> None:
-    """Running totals along one timeline: events, those with an amount, amount; the last two per role; per type."""
-    total[0] = 0.0
+    """Running totals along one timeline: events, those with an amount, amount; the last two per role; per type.
+
+    `lost` is what rounding took from the totals of amounts: all together, then per role.
+    """
+    total[0], lost[0] = 0.0, 0.0
     for step in range(size):
-        total[step + 1] = total[step]
+        total[step + 1], lost[step + 1] = total[step], lost[step]
         event = events[start + step]
         paid = amount[event]
         # An event with the entity in two roles stands twice in a row, and counts once.
@@ -175,6 +182,7 @@ def _run_totals(
             total[step + 1, 0] += 1
             if not np.isnan(paid):
                 total[step + 1, 1] += 1
+                lost[step + 1, 0] += _rounded_off(total[step, 2], paid)
                 total[step + 1, 2] += paid
             if type_count:
                 total[step + 1, 3 + 2 * own_roles + event_type[event]] += 1
@@ -182,7 +190,15 @@ def _run_totals(
             own = role_place[roles[start + step]]
             total[step + 1, 3 + 2 * own] += 1
             if not np.isnan(paid):
+                lost[step + 1, 1 + own] += _rounded_off(total[step, 4 + 2 * own], paid)
                 total[step + 1, 4 + 2 * own] += paid
+
+
+@njit(cache=True, nogil=True)
+def _rounded_off(total: float, paid: float) -> float:
+    """What total + paid loses by rounding, exactly (Neumaier 1974)."""
+    grown = total + paid
+    return (total - grown) + paid if abs(total) >= abs(paid) else (paid - grown) + total
 
 
 @njit(cache=True, nogil=True)

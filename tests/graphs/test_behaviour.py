@@ -174,6 +174,14 @@ def test_counts_sums_and_means_are_of_the_window_before(log_from_rows: Callable[
     assert math.isnan(_column(log, "card.mean_30d")[0])
 
 
+def test_one_huge_amount_does_not_swallow_those_after_it(log_from_rows: Callable[..., EventLog]) -> None:
+    paid = [(0, 1e17), (40, 5.0), (40.5, 0.1), (40.9, 1.0)]
+    log = log_from_rows([_payment(i, day, amount, sender="u") for i, (day, amount) in enumerate(paid)])
+    for name in ("sender.sum_1d", "sender.sum_as_sender_1d"):
+        assert _column(log, name)[2:] == pytest.approx([5.0, 5.1])
+    assert _column(log, "sender.mean_1d")[3] == pytest.approx(2.55)
+
+
 def test_a_window_holds_its_start_and_not_its_end(log_from_rows: Callable[..., EventLog]) -> None:
     log = log_from_rows([_payment(i, day, 1.0, card="c") for i, day in enumerate([0, 1, 1, 2])])
     assert _column(log, "card.count_1d") == [0, 1, 1, 2]
