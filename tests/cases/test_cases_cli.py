@@ -62,7 +62,7 @@ def refused(outcome, lines=3):
 
 def test_1_an_equals_sign_quoted_only_for_the_shell_is_answered_with_the_fixed_command(ringtrace):
     told = refused(ringtrace("train", "data=case", "resume_from=ckpt/epoch=03-val=0.91.ckpt"))
-    assert """ringtrace train data=case 'resume_from="ckpt/epoch=03-val=0.91.ckpt"'""" in told
+    assert """ringtrace train --config-dir ../configs data=case 'resume_from="ckpt/epoch=03-val=0.91.ckpt"'""" in told
 
 
 def test_2_quoted_for_hydra_too_the_file_is_found_missing_with_its_resolved_path(ringtrace):
