@@ -698,15 +698,16 @@ def parse_labels(array: pa.Array, column: LabelColumn, *, nulls: frozenset[str])
     """(label (rows,) int8 in {1, 0, UNLABELLED}, unknown (rows,) bool) by the words of `column`."""
     if pa.types.is_floating(array.type):
         # pandas turns 0/1 with gaps into 0.0/1.0; 0.7 stays what it is and is not understood.
-        text = pc.replace_substring_regex(array.cast(pa.string()), r"\.0$", "")
+        text, bad = pc.replace_substring_regex(array.cast(pa.string()), r"\.0$", ""), np.zeros(len(array), bool)
     else:
-        text, _ = as_text(array)
+        text, bad = as_text(array)
     coded = text.dictionary_encode()
     words = [_label_word(word) for word in coded.dictionary.to_pylist()]
     verdicts = np.array([_verdict(word, column, nulls) for word in words] or [UNLABELLED], np.int8)
     codes = pc.fill_null(coded.indices, len(words)).to_numpy(zero_copy_only=False)
     found = np.append(verdicts[: len(words)], np.int8(UNLABELLED))[codes]
-    return np.where(found == _NOT_UNDERSTOOD, UNLABELLED, found).astype(np.int8), found == _NOT_UNDERSTOOD
+    unknown = (found == _NOT_UNDERSTOOD) | bad
+    return np.where(unknown, UNLABELLED, found).astype(np.int8), unknown
 
 
 _NOT_UNDERSTOOD = 2

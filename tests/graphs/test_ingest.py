@@ -218,6 +218,15 @@ def test_one_label_table_for_several_tables_is_asked_what_none_of_them_has(read)
     assert read(files, events=events).report.warnings == ()
 
 
+def test_labels_that_are_lists_or_broken_bytes_are_not_understood(read, tmp_path):
+    for labels in ([[1], [0]], [b"1", b"\xff"]):
+        table = {"id": [1, 2], "t": ["2025-03-01", "2025-03-02"], "u": [7, 8], "d": pa.nulls(2), "y": labels}
+        pq.write_table(pa.table(table), tmp_path / "t.parquet")
+        payment = {**PAYMENT, "path": "t.parquet", "label": "y", "label_delay_days": 0}
+        with pytest.raises(DataError, match=r"column y.*label not understood"):
+            read({}, events={"payment": payment})
+
+
 def test_integer_ids_of_parquet_meet_the_same_ids_of_csv(read, tmp_path):
     pq.write_table(pa.table({"id": [1], "t": ["2025-03-01"], "u": [7], "d": pa.nulls(1)}), tmp_path / "t.parquet")
     (tmp_path / "t2.csv").write_text(lines("2,2025-03-02,7,d1", "3,2025-03-02,007,d1"))
