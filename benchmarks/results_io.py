@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from graphs.folders import write_text
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -27,10 +29,8 @@ def merge_rows(path: Path, rows: Iterable[Mapping[str, Any]], key: tuple[str, ..
     kept = [row for row in before if tuple(row.get(name) for name in key) not in replaced]
     merged = sorted(kept + fresh, key=lambda row: [str(row.get(name)) for name in key])
     document = {"machine": _machine(), **made, "rows": merged}
-    temporary = path.with_suffix(".tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

@@ -184,8 +184,8 @@ def _before(
     asked, label, about = node.questions, node.label, bench.tasks[task]
     fitted = np.arange(len(label)) < known[begin]
     if about.new_after_days is None:
-        then = about.answers(bench.log, asked.entity, asked.as_of, cut)
-        fitted &= np.isfinite(then) & (asked.as_of <= about.settled(cut, bench.split.maturity))
+        then = about.settled_answers(bench.log, asked, cut, bench.split.maturity)
+        fitted &= np.isfinite(then)
         label = np.where(fitted, then, label)
     else:
         # A question beside another has the same answer: it must not be learnt before the other is spoken of.

@@ -18,7 +18,7 @@ import numpy as np
 from gnn import metrics
 from gnn.calibration import METHODS
 from gnn.metrics import CalibrationBins, Interval, Metric, Undefined
-from graphs.errors import ConfigError
+from graphs.errors import check_fields
 from graphs.events import MICROSECONDS_PER_DAY, UNLABELLED
 
 TITLES = {
@@ -93,13 +93,7 @@ class EvaluationSpec:
             "bins": (self.bins >= 2, "at least 2"),
             "seed": (self.seed >= 0, "0 or more"),
         }
-        faults = [
-            f"evaluation.{name}: got {getattr(self, name)!r}, expected {expected}"
-            for name, (good, expected) in checks.items()
-            if not good
-        ]
-        if faults:
-            raise ConfigError("\n".join(faults))
+        check_fields("evaluation", self, checks)
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ class NodeTask:
     ) -> NodeExamples:
         """Examples at snapshots T in (start, stop], the last one at `stop`, with labels known by `known_by`
         (all µs UTC). `learn`: with those that are learnt from beside others."""
-        slots = [slot for slot, role in enumerate(log.roles) if role.entity_type == self.entity_type]
+        slots = self._slots(log)
         if not slots:
             raise ConfigError(f"nodes: no role of type '{self.entity_type}'; there are {', '.join(log.entity_types)}")
         first_seen = self._first_seen(log, slots)
@@ -123,6 +123,9 @@ class NodeTask:
         questions = NodeQuestions(self.entity_type, entities[place], as_of[age, place])
         return NodeExamples(questions, label[there], beside=age > 0)
 
+    def _slots(self, log: EventLog) -> list[int]:
+        return [slot for slot, role in enumerate(log.roles) if role.entity_type == self.entity_type]
+
     def _first_seen(self, log: EventLog, slots: list[int]) -> np.ndarray:
         """(entities,) µs UTC of the first visible event, NEVER for none."""
         first = np.full(len(log.entity_ids[self.entity_type]), NEVER)
@@ -145,6 +148,11 @@ class NodeTask:
         entities = np.unique(seen[seen != MISSING])
         return entities[first_seen[entities] < moment].astype(np.int32)
 
+    def settled_answers(self, log: EventLog, asked: NodeQuestions, cut: int, maturity: int) -> np.ndarray:
+        """What may be learnt at `cut` about `asked`: (questions,) float32, NaN where it had not settled."""
+        then = self.answers(log, asked.entity, asked.as_of, cut)
+        return np.where(asked.as_of <= self.settled(cut, maturity), then, np.float32(np.nan))
+
     def answers(self, log: EventLog, entities: np.ndarray, as_of: np.ndarray, known_by: int) -> np.ndarray:
         """What was known by `known_by` of `entities` (questions,) at the instants `as_of`: (questions,) float32, 1, 0,
         or NaN where nobody could know."""
@@ -162,9 +170,8 @@ class NodeTask:
         since = as_of - round(self.active_days * MICROSECONDS_PER_DAY)
         until = as_of + round(self.horizon_days * MICROSECONDS_PER_DAY)
         low, high = np.searchsorted(log.event_time, since), np.searchsorted(log.event_time, until)
-        slots = [slot for slot, role in enumerate(log.roles) if role.entity_type == self.entity_type]
         fraud, clean, asked = (np.zeros(len(entities), np.int64) for _ in range(3))
-        for slot in slots:
+        for slot in self._slots(log):
             rows = np.flatnonzero(log.entities[:, slot] != MISSING)
             # Events of an entity stand together, in order of time.
             place = np.sort(log.entities[rows, slot].astype(np.int64) * len(log) + rows)

@@ -398,12 +398,9 @@ def _apart(
 ) -> tuple[NodeExamples, NodeExamples]:
     """Only every other entity is asked about when the epoch is chosen. Of those nothing is learnt but what had settled
     when the validation part began: whoever has learnt a later answer knows what it is asked."""
-    learnt = fitted.questions
-    then = task.answers(events, learnt.entity, learnt.as_of, split.valid_cut)
-    settled = np.isfinite(then) & (learnt.as_of <= task.settled(split.valid_cut, split.maturity))
-    judging = learnt.entity % 2 == 0
-    fitted = replace(fitted, label=np.where(judging, then, fitted.label))
-    return fitted.only(~judging | settled), asked.only(asked.questions.entity % 2 == 0)
+    then = task.settled_answers(events, fitted.questions, split.valid_cut, split.maturity)
+    fitted = replace(fitted, label=np.where(fitted.questions.entity % 2 == 0, then, fitted.label))
+    return fitted.only(np.isfinite(fitted.label)), asked.only(asked.questions.entity % 2 == 0)
 
 
 def _node_phase(

@@ -26,7 +26,6 @@ from graphs.values import (
     as_text,
     category_text,
     is_word,
-    last_of_day,
     normalise,
     parse_labels,
     parse_numbers,
@@ -214,10 +213,10 @@ class _TableReader:
             self.ids.append(self._ids(block, table.id))
         time = self._times(block, table.time, required=True)
         event_time = self._rounded(time.micros)
-        known = np.where(time.date_only, last_of_day(time), event_time)
+        known = np.where(time.date_only, time.last, event_time)
         if table.known_time is not None:
             learned = self._times(block, table.known_time)
-            known = np.where(learned.fine, last_of_day(learned), known)
+            known = np.where(learned.fine, learned.last, known)
         self._put(TIME, table.time.column, event_time)
         self._put(KNOWN_TIME, (table.known_time or table.time).column, known)
         for role in table.roles:
@@ -242,7 +241,7 @@ class _TableReader:
         known = np.full(len(block.broken), ALWAYS)
         if table.known_time is not None:
             learned = self._times(block, table.known_time)
-            known = np.where(learned.fine, last_of_day(learned), NEVER)
+            known = np.where(learned.fine, learned.last, NEVER)
             self._warn_never_known(block, table.known_time.column, learned)
         self._put(KNOWN_TIME, table.id if table.known_time is None else table.known_time.column, known)
         self._features(block)
@@ -408,7 +407,7 @@ class _TableReader:
         labelled = label != UNLABELLED
         if self.table.label_known is not None:
             learned = self._times(block, self.table.label_known)
-            known = np.where(learned.fine, last_of_day(learned), NEVER)
+            known = np.where(learned.fine, learned.last, NEVER)
             self._warn_label_times(block, self.table.label_known.column, labelled, learned)
         self._put(LABEL, spec.column, label)
         self._put(LABEL_KNOWN, spec.column if self.table.label_known is None else self.table.label_known.column, known)
@@ -445,7 +444,7 @@ class _TableReader:
                 rows=untold[:5] + block.first_row, count=len(untold),
             )  # fmt: skip
         if isinstance(self.table, EventTable):
-            early = np.flatnonzero(labelled & learned.fine & (last_of_day(learned) < self.arrays[TIME][-1]))
+            early = np.flatnonzero(labelled & learned.fine & (learned.last < self.arrays[TIME][-1]))
             if len(early):
                 array = block.columns[column]
                 self._warn(block, "early-label", column, early, "known before the event happened", array, "Check it.")

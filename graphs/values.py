@@ -188,11 +188,6 @@ def parse_times(array: pa.Array, column: TimeColumn, *, timezone: str | None, ds
     )
 
 
-def last_of_day(times: Times) -> np.ndarray:
-    """`micros`, with dates taken to the last µs of their day: when at the latest something of that day was known."""
-    return times.last
-
-
 def _digit_words(array: pa.Array, nulls: frozenset[str]) -> np.ndarray:
     """Cells that could be read, but are declared to mean nothing, such as 1900-01-01."""
     words = [word for word in nulls if word.removeprefix("-")[:1].isdigit()]

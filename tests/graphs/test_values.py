@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from graphs.events import MISSING, UNLABELLED
 from graphs.schema import NULL_WORDS, CsvFormat, LabelColumn, TimeColumn
-from graphs.values import as_text, last_of_day, parse_labels, parse_numbers, parse_times, read_keys
+from graphs.values import as_text, parse_labels, parse_numbers, parse_times, read_keys
 
 NULLS = frozenset(NULL_WORDS)
 DAY = 86_400_000_000
@@ -120,7 +120,7 @@ def test_a_choice_takes_the_earlier_or_the_later_instant(dst, hour):
 def test_a_date_is_the_start_of_its_day_and_known_by_its_end():
     found = times(["2025-03-01"], timezone="Europe/Berlin")
     assert found.micros[0] == instant("2025-03-01T00:00:00+01:00")
-    assert last_of_day(found)[0] == found.micros[0] + DAY - 1
+    assert found.last[0] == found.micros[0] + DAY - 1
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_date_is_the_start_of_its_day_and_known_by_its_end():
 def test_a_day_has_the_hours_that_its_zone_gives_it(date, zone, start, end):
     found = times([date, "2025-06-01"], timezone=zone)
     assert found.fine.all()
-    assert (found.micros[0], last_of_day(found)[0]) == (instant(start), instant(end) - 1)
+    assert (found.micros[0], found.last[0]) == (instant(start), instant(end) - 1)
 
 
 @settings(max_examples=60, deadline=None)
@@ -152,7 +152,7 @@ def test_a_day_is_where_the_zone_shows_its_date(day, zone):
     dates = [datetime.fromtimestamp(micros // 1_000_000, ZoneInfo(zone)).date() for micros in around.tolist()]
     shown = around[[(date - datetime(1970, 1, 1).date()).days == day for date in dates]]
     found = times(pa.array([day], pa.int32()).cast(pa.date32()), timezone=zone)
-    assert (found.micros[0], last_of_day(found)[0]) == (shown[0], shown[-1] + 60_000_000 - 1)
+    assert (found.micros[0], found.last[0]) == (shown[0], shown[-1] + 60_000_000 - 1)
 
 
 def test_a_day_that_a_zone_skipped_does_not_exist():
