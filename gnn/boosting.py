@@ -37,7 +37,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.y)
 
-    def __getitem__(self, taken: slice) -> Rows:
+    def __getitem__(self, taken: slice | np.ndarray) -> Rows:
         return Rows(self.x[taken], self.y[taken], None if self.start is None else self.start[taken])
 
     def held_back(self) -> tuple[Rows, Rows]:

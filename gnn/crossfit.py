@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from gnn.blocks import embed_all
+from gnn.boosting import Rows
 from gnn.bundle import EVENTS
 from gnn.embed import weighted_mean
 from gnn.encoders import FeatureSpace
@@ -132,8 +133,7 @@ def cross_fit(
         np.repeat(np.arange(spec.folds), np.diff(cuts)),
         replace(
             tabular[0],
-            fit_x=np.concatenate([one.fit_x for one in tabular]),
-            fit_y=np.concatenate([one.fit_y for one in tabular]),
+            fit=Rows(np.concatenate([one.fit.x for one in tabular]), np.concatenate([one.fit.y for one in tabular])),
         ),
         Spoken(speaker.vectors(space, bench.judged, test), speaker.logits(final, bench.judged, test)),
         space,
@@ -144,18 +144,18 @@ def cross_fit(
 def rows_of(bench: Workbench, task: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Known and test rows of a task in order of time, and the time of every row: of events, or of questions. Known rows
     of a random split are shuffled, always alike."""
+    test = bench.judged_rows(task)
     if task == EVENTS:
-        known, test = np.flatnonzero(bench.judged.fitted), np.flatnonzero(bench.judged.judged)
+        known = np.flatnonzero(bench.judged.fitted)
         return np.random.default_rng(0).permutation(known) if bench.split.random else known, test, bench.log.event_time
     node = bench.judged.nodes[task]
-    known = node.fitted & ~node.beside
-    return np.flatnonzero(known), np.flatnonzero(node.judged), node.questions.as_of
+    return np.flatnonzero(node.fitted & ~node.beside), test, node.questions.as_of
 
 
 def in_order(table: TreeRows, rows: np.ndarray) -> TreeRows:
     """A table of the fitted `rows`, which lie in order of time, in the order of `rows`."""
     at = np.searchsorted(np.sort(rows), rows)
-    return replace(table, fit_x=table.fit_x[at], fit_y=table.fit_y[at])
+    return replace(table, fit=table.fit[at])
 
 
 def _before(
@@ -205,7 +205,7 @@ def _tabular(bench: Workbench, task: str, phase: Phase, rows: np.ndarray) -> Tre
         judged, known = bench.judged.nodes[task], rows_of(bench, task)[0]
         seen = replace(bench.judged, nodes={task: replace(judged, columns=phase.nodes[task].columns)})
         whole, at = bench.tree_rows(task, seen, aggregates=True), np.searchsorted(known, rows)
-        return replace(whole, fit_x=whole.fit_x[at], fit_y=whole.fit_y[at])
+        return replace(whole, fit=whole.fit[at])
     mask = np.zeros(len(bench.log), bool)
     mask[rows] = True
     seen = replace(phase, fitted=mask, cut=bench.judged.cut)

@@ -27,7 +27,7 @@ from gnn.bundle import EVENTS, Bundle
 from gnn.calibration import fit_calibrator
 from gnn.crossfit import CrossFitSpec, CrossFitted, Networks, Spoken, cross_fit, in_order, rows_of
 from gnn.embedding_table import CLOCK, EMBEDDING, column_names
-from gnn.evaluation import Evaluation, EvaluationSpec, ScoredRows, best_row, evaluate, short, signed
+from gnn.evaluation import Evaluation, EvaluationSpec, best_row, evaluate, short, signed
 from gnn.metrics import Interval, Undefined
 from gnn.report import write_report
 from gnn.workbench import TreeRows, Workbench
@@ -120,18 +120,14 @@ class Stacked:
         """
         table, seen_then = self._table(variant), self.said.tabular
         if not self.speaks(variant) and variant != "same_rows":
-            return Rows(table.fit_x, table.fit_y)
-        own = seen_then.fit_x[:, [seen_then.names.index(name) for name in table.names]]
-        if not self.speaks(variant):
-            return Rows(own, seen_then.fit_y)
-        return Rows(np.hstack([own, self._spoken(variant, self.said.known)]), seen_then.fit_y, self.said.known.logits)
+            return table.fit
+        own = Rows(seen_then.fit.x[:, [seen_then.names.index(name) for name in table.names]], seen_then.fit.y)
+        return self._spoken(variant, own, self.said.known) if self.speaks(variant) else own
 
     def test(self, variant: str) -> Rows:
         """The test rows as a variant's trees are asked about them."""
-        table, said = self._table(variant), self.said.test
-        if not self.speaks(variant):
-            return Rows(table.judge_x, table.judge_y)
-        return Rows(np.hstack([table.judge_x, self._spoken(variant, said)]), table.judge_y, said.logits)
+        own = self._table(variant).judge
+        return self._spoken(variant, own, self.said.test) if self.speaks(variant) else own
 
     def names(self, variant: str) -> list[tuple[str, str]]:
         """(group, name) of every column of a variant."""
@@ -152,9 +148,11 @@ class Stacked:
     def _table(self, variant: str) -> TreeRows:
         return self.full if "aggregates" in VARIANTS[variant] else self.raw
 
-    def _spoken(self, variant: str, said: Spoken) -> np.ndarray:
+    def _spoken(self, variant: str, own: Rows, said: Spoken) -> Rows:
+        """A variant's `own` columns and what networks said beside them."""
         columns = {"embedding": said.vectors, "score": said.logits[:, None]}
-        return np.hstack([columns[group] for group in VARIANTS[variant] if group in columns])
+        beside = [columns[group] for group in VARIANTS[variant] if group in columns]
+        return Rows(np.hstack([own.x, *beside]), own.y, said.logits)
 
 
 @dataclass(frozen=True)
@@ -281,7 +279,7 @@ def prove(
     score = compared.pop(model)
     if isinstance(score, Undefined):
         raise ConfigError(f"downstream: no trees could be grown: {score.reason}")
-    judged = evaluate(_scored_rows(bench, task, score), compared, evaluation, model=model)
+    judged = evaluate(bench.scored(task, score), compared, evaluation, model=model)
     outcome, line = verdict(judged, learner=spec.learners[0])
     shown = {"temporal_sage", *(f"{spec.learners[0]}_{variant}" for variant in DRAWN)}
     return Proof(
@@ -296,7 +294,7 @@ def _parts(said: CrossFitted, test_frauds: int) -> list[Part]:
     for fold in range(int(said.fold[-1]) + 1):
         scored = said.fold == fold
         rows = int(scored.sum())
-        parts.append(Part(learnt, rows, int(said.tabular.fit_y[scored].sum())))
+        parts.append(Part(learnt, rows, int(said.tabular.fit.y[scored].sum())))
         learnt += rows
     return [*parts, Part(learnt, len(said.test.logits), test_frauds)]
 
@@ -331,17 +329,6 @@ def verdict(judged: Evaluation, *, learner: str) -> tuple[str, str]:
 
 def _bounds(interval: Interval) -> str:
     return f"[{signed(interval.low)}, {signed(interval.high)}]"
-
-
-def _scored_rows(bench: Workbench, task: str, score: np.ndarray) -> ScoredRows:
-    label = bench.labels(task, bench.judged)
-    if task != EVENTS:
-        node = bench.judged.nodes[task]
-        asked = node.questions
-        return ScoredRows(asked.as_of[node.judged], label, score, entity=asked.entity[node.judged])
-    rows = bench.judged.judged
-    amount = bench.log.amount[rows]
-    return ScoredRows(bench.log.event_time[rows], label, score, amount if np.isfinite(amount).any() else None)
 
 
 # ---------------------------------------------------------------- the verb
@@ -400,7 +387,7 @@ def _space_bundle(run: Bundle, bench: Workbench, task: str, said: CrossFitted, e
     trees tomorrow must lie in the space they were grown in."""
     first = said.fold == 0
     calibrator = fit_calibrator(
-        said.known.logits[first], said.tabular.fit_y[first].astype(np.int8), method=evaluation.calibration
+        said.known.logits[first], said.tabular.fit.y[first].astype(np.int8), method=evaluation.calibration
     )
     return replace(
         run,
@@ -417,25 +404,15 @@ def stacked_table(bench: Workbench, task: str, said: CrossFitted, version: str) 
     `part` is "known" or "test", `fold` which network scored the row (null: that of the run), `logit` its score; the
     vectors are all of the space `version`.
     """
-    events = bench.log
     known, test, times = rows_of(bench, task)
     rows = np.concatenate([known[said.first :], test])
-    if task == EVENTS:
-        keys = {
-            "event_type": pa.array(events.event_types, pa.string()).take(pa.array(events.event_type[rows])),
-            "event_id": events.event_ids.take(pa.array(rows)),
-        }
-        label = bench.label[rows]
-    else:
-        node = bench.judged.nodes[task]
-        keys = {task: events.entity_ids[task].take(pa.array(node.questions.entity[rows]))}
-        label = node.label[rows]
+    label = (bench.label if task == EVENTS else bench.judged.nodes[task].label)[rows]
     of_known, of_test = len(said.fold), len(said.test.logits)
     vectors = np.concatenate([said.known.vectors, said.test.vectors]).astype(np.float32)
     fold = np.concatenate([said.fold, np.zeros(of_test, np.int64)])
     return pa.table(
         {
-            **keys,
+            **bench.keys(task, rows),
             "event_timestamp": pa.array(times[rows], CLOCK),
             "space_version": pa.repeat(pa.scalar(version), len(rows)),
             "part": pa.array(["known"] * of_known + ["test"] * of_test),

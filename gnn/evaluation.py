@@ -103,7 +103,7 @@ class ScoredRows:
     `event_time` (rows,) int64 µs UTC; `label` (rows,) in {1, 0, UNLABELLED}; `score` (rows,) probabilities;
     `amount` (rows,) with NaN where there is none, or None where rows have no amounts; `new_entity[role]`
     (rows,) bool, True where the role's entity had not been seen before the row; `entity` (rows,) which entity the row
-    asks about, as any integers, or None where rows are events.
+    asks about, by its id, or None where rows are events.
     """
 
     event_time: np.ndarray
@@ -363,7 +363,8 @@ def _blocks(rows: ScoredRows) -> tuple[np.ndarray | None, str]:
     Answers about one entity at several instants are nearly the same answer, so they are drawn together.
     """
     if rows.entity is not None:
-        return rows.entity, f"{len(np.unique(rows.entity)):,} entities"
+        ids, place = np.unique(rows.entity, return_inverse=True)
+        return place, f"{len(ids):,} entities"
     day = rows.event_time // MICROSECONDS_PER_DAY
     days = len(np.unique(day))
     return (day, f"{days:,} days") if days >= FEWEST_DAYS else (None, f"{len(rows.label):,} rows")

@@ -54,29 +54,25 @@ def class_rate_floor(train_y: np.ndarray, rows: int) -> np.ndarray:
 
 
 def lightgbm_floor(
-    train_x: np.ndarray,
-    train_y: np.ndarray,
-    valid_x: np.ndarray,
-    valid_y: np.ndarray,
+    fit: Rows,
+    valid: Rows,
     test_x: np.ndarray,
     *,
     seed: int,
     categorical: tuple[int, ...] = (),
-    refit_x: np.ndarray | None = None,
-    refit_y: np.ndarray | None = None,
+    refit: Rows | None = None,
     threads: int = 1,
 ) -> np.ndarray | Undefined:
     """Gradient boosted trees' fraud probabilities for the rows of `test_x`: (rows,) float64.
 
-    Rounds are chosen on the validation rows; with `refit_x` the trees are then grown again on those rows
-    (gnn/boosting.py). Undefined when the training rows are of one class.
+    Rounds are chosen on the rows `valid`; with `refit` the trees are then grown again on those rows
+    (gnn/boosting.py). Undefined when the rows `fit` are of one class.
     """
-    fit, valid = Rows(train_x, train_y), Rows(valid_x, valid_y)
     trees = grow_lightgbm(fit, valid, seed=seed, categorical=categorical, threads=threads)
     if isinstance(trees, Undefined):
         return trees
-    if refit_x is not None and refit_y is not None:
-        trees = trees.anew(Rows(refit_x, refit_y))
+    if refit is not None:
+        trees = trees.anew(refit)
     return expit(trees.log_odds(test_x, None))
 
 

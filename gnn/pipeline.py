@@ -30,7 +30,7 @@ from gnn.hetero_sage import HeteroSageSpec
 from gnn.metrics import Undefined, as_json, auc, average_precision
 from gnn.node_task import NodeTask
 from gnn.report import write_report
-from gnn.scoring import check_amounts, new_entities, score_tables
+from gnn.scoring import check_amounts, score_tables
 from gnn.splits import RandomSplit, TimeSplit
 from gnn.temporal_sage import SageSpec
 from gnn.trainer import TrainerSpec
@@ -325,8 +325,9 @@ def _judge(
                 compared[name] = bench.lightgbm(task, seed=seed, aggregates=aggregates, threads=trainer.threads)
         for name, control in controls.items():
             compared[name] = _calibrator(bench, control, task, spec)(control.test[task])
-        scored, keys = _scored_rows(bench, task, calibrators[task](logits))
+        scored = bench.scored(task, calibrators[task](logits))
         judged = evaluate(scored, compared, spec, model=name_of(model))
+        keys = bench.keys(task, bench.judged_rows(task))
         outcomes[task] = Outcome(scored, compared, judged, keys, calibrators[task])
     return outcomes
 
@@ -339,28 +340,6 @@ def name_of(model: SageSpec | HeteroSageSpec) -> str:
 def _fitted_labels(bench: Workbench, task: str) -> np.ndarray:
     node = bench.judged.nodes[task]
     return node.label[node.fitted]
-
-
-def _scored_rows(bench: Workbench, task: str, score: np.ndarray) -> tuple[ScoredRows, dict[str, pa.Array]]:
-    """The test rows of a task with their calibrated scores, and the caller's keys of them."""
-    label, events = bench.labels(task, bench.judged), bench.log
-    if task != EVENTS:
-        node = bench.judged.nodes[task]
-        as_of, entity = node.questions.as_of[node.judged], node.questions.entity[node.judged]
-        ids = events.entity_ids[task].take(pa.array(entity))
-        return ScoredRows(as_of, label, score, entity=_numbered(ids)), {task: ids}
-    rows = bench.split.test
-    amount = events.amount[rows] if np.isfinite(events.amount[rows]).any() else None
-    keys = {
-        "event_type": pa.array([events.event_types[code] for code in events.event_type[rows]]),
-        "event_id": events.event_ids.take(pa.array(np.flatnonzero(rows))),
-    }
-    return ScoredRows(events.event_time[rows], label, score, amount, new_entities(bench.judged.graph, rows)), keys
-
-
-def _numbered(ids: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    """A number for each id, the same wherever the ids come from."""
-    return np.unique(ids.to_numpy(zero_copy_only=False), return_inverse=True)[1]
 
 
 def _write_outcomes(
@@ -455,7 +434,7 @@ def _read_scores(run: Path, task: str) -> tuple[ScoredRows, dict[str, np.ndarray
     new = {n.removeprefix("new."): column(n) for n in table.column_names if n.startswith("new.")}
     times = table["event_time"].cast(pa.int64()).to_numpy()
     known = amount if np.isfinite(amount).any() else None
-    entity = None if task == EVENTS else _numbered(table[task])
+    entity = None if task == EVENTS else column(task)
     scored = ScoredRows(times, column("label"), column("score"), known, new, entity)
     compared: dict[str, np.ndarray | Undefined] = {
         n.removeprefix("compared."): column(n) for n in table.column_names if n.startswith("compared.")

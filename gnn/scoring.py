@@ -109,7 +109,7 @@ def score_tables(
 
 
 def new_entities(graph: TemporalGraph, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Per role, for the masked events: True where the role's entity is there and has no event before."""
+    """Per role, where an event of `rows` (a mask or positions) has an entity that has no event before."""
     log = graph.log
     found = {}
     for slot, role in enumerate(log.roles):

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from gnn.blocks import Cache, NetworkInputs, embed_all
@@ -21,10 +22,12 @@ from gnn.boosting import Rows
 from gnn.bundle import EVENTS, build_network
 from gnn.checkpoint import Checkpoint
 from gnn.encoders import Columns, FeatureSpace
+from gnn.evaluation import ScoredRows
 from gnn.floors import FeatureMatrix, feature_matrix, lightgbm_floor, raw_columns
 from gnn.metrics import Undefined
 from gnn.node_task import NodeExamples, NodeTask
 from gnn.nodes import NodeInputs, NodeQuestions, graph_columns, node_columns
+from gnn.scoring import new_entities
 from gnn.splits import Split, hide_labels
 from gnn.temporal_sage import SageSpec, TemporalSage
 from gnn.trainer import EpochRecord, EventTarget, Fitted, NodeTarget, TrainerSpec, fit
@@ -157,6 +160,27 @@ class Workbench:
             return self.label[phase.judged].astype(np.int8)
         node = phase.nodes[task]
         return node.label[node.judged].astype(np.int8)
+
+    def judged_rows(self, task: str) -> np.ndarray:
+        """Which rows of a task are the test rows: positions (rows,) of events or of questions."""
+        return np.flatnonzero(self.judged.judged if task == EVENTS else self.judged.nodes[task].judged)
+
+    def keys(self, task: str, rows: np.ndarray) -> dict[str, pa.Array]:
+        """The caller's own keys of `rows` of a task, positions of events or of the judged phase's questions."""
+        if task != EVENTS:
+            return {task: self.log.entity_ids[task].take(pa.array(self.judged.nodes[task].questions.entity[rows]))}
+        types = pa.array(self.log.event_types, pa.string()).take(pa.array(self.log.event_type[rows]))
+        return {"event_type": types, "event_id": self.log.event_ids.take(pa.array(rows))}
+
+    def scored(self, task: str, score: np.ndarray) -> ScoredRows:
+        """The test rows of a task with their probabilities `score` (rows,)."""
+        label, rows = self.labels(task, self.judged), self.judged_rows(task)
+        if task != EVENTS:
+            ids = self.keys(task, rows)[task].to_numpy(zero_copy_only=False)
+            return ScoredRows(self.judged.nodes[task].questions.as_of[rows], label, score, entity=ids)
+        amount = self.log.amount[rows] if np.isfinite(self.log.amount[rows]).any() else None
+        new = new_entities(self.judged.graph, rows)
+        return ScoredRows(self.log.event_time[rows], label, score, amount, new)
 
     # ------------------------------------------------------------ networks
 
@@ -304,20 +328,11 @@ class Workbench:
         judged = self.tree_rows(task, self.judged, aggregates=aggregates)
         if self.split.has_validation:
             choosing = self.tree_rows(task, self.choosing, aggregates=aggregates)
-            fit, valid = Rows(choosing.fit_x, choosing.fit_y), Rows(choosing.judge_x, choosing.judge_y)
+            fit, valid = choosing.fit, choosing.judge
         else:
-            fit, valid = Rows(judged.fit_x, judged.fit_y).held_back()
+            fit, valid = judged.fit.held_back()
         return lightgbm_floor(
-            fit.x,
-            fit.y,
-            valid.x,
-            valid.y,
-            judged.judge_x,
-            seed=seed,
-            categorical=judged.categorical,
-            refit_x=judged.fit_x,
-            refit_y=judged.fit_y,
-            threads=threads,
+            fit, valid, judged.judge.x, seed=seed, categorical=judged.categorical, refit=judged.fit, threads=threads
         )
 
     def tree_rows(self, task: str, phase: Phase, *, aggregates: bool) -> TreeRows:
@@ -336,18 +351,17 @@ class Workbench:
             matrix = feature_matrix(numeric, codes, fit_rows=node.fitted)
             # Trees do better on each entity once, at the age that is judged (docs/decisions/0004).
             fitted, judged, label = node.fitted & ~node.beside, node.judged, node.label
-        values = matrix.values
-        return TreeRows(values[fitted], label[fitted], values[judged], label[judged], matrix.categorical, matrix.names)
+        rows = Rows(matrix.values, label)
+        return TreeRows(rows[fitted], rows[judged], matrix.categorical, matrix.names)
 
 
 @dataclass(frozen=True)
 class TreeRows:
-    """Columns (rows, features) float32 and labels of the fitted and the judged rows."""
+    """The fitted and the judged rows of a task, and what their columns are called; `categorical` are the places of
+    those that hold codes."""
 
-    fit_x: np.ndarray
-    fit_y: np.ndarray
-    judge_x: np.ndarray
-    judge_y: np.ndarray
+    fit: Rows
+    judge: Rows
     categorical: tuple[int, ...]
     names: tuple[str, ...]
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from gnn.boosting import Rows
 from gnn.floors import (
     class_rate_floor,
     feature_matrix,
@@ -17,50 +18,47 @@ from gnn.floors import (
 from gnn.metrics import Undefined, auc, average_precision
 from graphs.events import EventLog
 
-Part = tuple[np.ndarray, np.ndarray]
 
-
-def part(seed: int, rows: int = 1500) -> Part:
+def part(seed: int, rows: int = 1500) -> Rows:
     """Fraud where a category is 3 or, twice as often, an amount is large."""
     rng = np.random.default_rng(seed)
     x = np.column_stack([rng.exponential(50, rows), rng.integers(0, 8, rows)]).astype(np.float32)
     y = rng.random(rows) < 0.01 + 0.3 * (x[:, 1] == 3) + 0.6 * (x[:, 0] > 150)
-    return x, y.astype(int)
+    return Rows(x, y.astype(int))
 
 
 def test_trees_find_what_columns_say_and_repeat_bit_for_bit() -> None:
-    test_x, test_y = part(2)
-    scores = lightgbm_floor(*part(0), *part(1), test_x, seed=3, categorical=(1,))
+    test = part(2)
+    scores = lightgbm_floor(part(0), part(1), test.x, seed=3, categorical=(1,))
     assert isinstance(scores, np.ndarray) and scores.shape == (1500,)
-    assert average_precision(test_y, scores) > 0.4
-    assert (scores == lightgbm_floor(*part(0), *part(1), test_x, seed=3, categorical=(1,))).all()
+    assert average_precision(test.y, scores) > 0.4
+    assert (scores == lightgbm_floor(part(0), part(1), test.x, seed=3, categorical=(1,))).all()
 
 
 def test_refit_rows_are_used() -> None:
-    test_x, _ = part(2)
-    refit_x, refit_y = part(4)
-    once = lightgbm_floor(*part(0), *part(1), test_x, seed=3)
-    again = lightgbm_floor(*part(0), *part(1), test_x, seed=3, refit_x=refit_x, refit_y=refit_y)
+    test = part(2)
+    once = lightgbm_floor(part(0), part(1), test.x, seed=3)
+    again = lightgbm_floor(part(0), part(1), test.x, seed=3, refit=part(4))
     assert isinstance(once, np.ndarray) and isinstance(again, np.ndarray)
     assert (once != again).any()
 
 
 def test_missing_and_unseen_categories_are_scored_alike() -> None:
     test_x = np.array([[20, -1], [20, np.nan]], dtype=np.float32)
-    scores = lightgbm_floor(*part(0), *part(1), test_x, seed=3, categorical=(1,))
+    scores = lightgbm_floor(part(0), part(1), test_x, seed=3, categorical=(1,))
     assert isinstance(scores, np.ndarray) and np.isfinite(scores).all()
     assert scores[0] == scores[1]
 
 
 def test_one_class_training_is_undefined() -> None:
-    x, y = part(0, 50)
-    assert lightgbm_floor(x, 0 * y, x, y, x, seed=0) == Undefined("no fraud among the 50 rows")
+    some = part(0, 50)
+    assert lightgbm_floor(Rows(some.x, 0 * some.y), some, some.x, seed=0) == Undefined("no fraud among the 50 rows")
 
 
 def test_one_class_validation_still_gives_scores(caplog: pytest.LogCaptureFixture) -> None:
-    x, y = part(0, 300)
-    scores = lightgbm_floor(x, y, x[:9], 0 * y[:9], x, seed=0)
-    assert isinstance(scores, np.ndarray) and auc(y, scores) > 0.9
+    some = part(0, 300)
+    scores = lightgbm_floor(some, Rows(some.x[:9], 0 * some.y[:9]), some.x, seed=0)
+    assert isinstance(scores, np.ndarray) and auc(some.y, scores) > 0.9
     assert "no fraud among the 9 rows: 200 rounds" in caplog.text
 
 
@@ -68,8 +66,9 @@ def test_a_few_dozen_rows_are_enough_to_split_on() -> None:
     amount = np.linspace(1, 100, 40, dtype=np.float32)[:, None]
     fraud = (amount[:, 0] > 85).astype(int)
     amount[fraud == 1] += 1000
-    scores = lightgbm_floor(amount[::2], fraud[::2], amount[1::2], fraud[1::2], amount[1::2], seed=0)
-    assert isinstance(scores, np.ndarray) and auc(fraud[1::2], scores) == 1.0
+    fit, test = Rows(amount[::2], fraud[::2]), Rows(amount[1::2], fraud[1::2])
+    scores = lightgbm_floor(fit, test, test.x, seed=0)
+    assert isinstance(scores, np.ndarray) and auc(test.y, scores) == 1.0
 
 
 def test_class_rate_is_the_rate_of_training() -> None:

@@ -93,7 +93,7 @@ def test_known_rows_behind_the_first_cut_and_all_test_rows_are_spoken_of(bench: 
     known, test = int(bench.judged.fitted.sum()), int(bench.judged.judged.sum())
     assert said.first == known // 2 and len(said.known.logits) == len(said.fold) == known - said.first
     assert said.test.vectors.shape == (test, MODEL.width) and np.isfinite(said.known.vectors).all()
-    assert len(said.tabular.fit_x) == known - said.first
+    assert len(said.tabular.fit.x) == known - said.first
 
 
 def test_what_is_said_of_a_row_does_not_change_with_its_label(
@@ -122,10 +122,10 @@ def test_where_labels_stop_the_trees_see_folds_as_they_will_see_the_test_rows(lo
     fresh, stopped = fitted(bench_of(log)).tabular, fitted(bench_of(log, labels_stop=True)).tabular
     labels = [place for place, name in enumerate(fresh.names) if ".fraud_" in name]
     others = [place for place in range(len(fresh.names)) if place not in labels]
-    assert (np.nan_to_num(fresh.fit_x[:, others]) == np.nan_to_num(stopped.fit_x[:, others])).all()
+    assert (np.nan_to_num(fresh.fit.x[:, others]) == np.nan_to_num(stopped.fit.x[:, others])).all()
     counts = [place for place, name in enumerate(fresh.names) if name.endswith(".fraud_count")]
-    assert (np.nan_to_num(fresh.fit_x[:, counts]) >= np.nan_to_num(stopped.fit_x[:, counts])).all()
-    assert np.nansum(fresh.fit_x[:, counts]) > np.nansum(stopped.fit_x[:, counts])
+    assert (np.nan_to_num(fresh.fit.x[:, counts]) >= np.nan_to_num(stopped.fit.x[:, counts])).all()
+    assert np.nansum(fresh.fit.x[:, counts]) > np.nansum(stopped.fit.x[:, counts])
 
 
 def test_rows_have_the_columns_of_their_variant(bench: Workbench, said: CrossFitted) -> None:
@@ -182,7 +182,8 @@ def test_nobody_stands_beside_them_where_those_rows_were_seen_under_fresher_labe
 
 
 def test_where_one_class_has_scores_own_columns_are_left(bench: Workbench, said: CrossFitted) -> None:
-    innocent = replace(said, tabular=replace(said.tabular, fit_y=np.zeros_like(said.tabular.fit_y)))
+    clean = replace(said.tabular.fit, y=np.zeros_like(said.tabular.fit.y))
+    innocent = replace(said, tabular=replace(said.tabular, fit=clean))
     stacked = Stacked.of(bench, EVENTS, innocent)
     found = grow(stacked, "lightgbm", ["score", "aggregates"], seed=0)
     score, own = found["score"], found["aggregates"]
@@ -242,9 +243,9 @@ def test_known_rows_of_a_random_split_are_cut_in_random_order(mixed: tuple[Workb
     assert (stacked.known("aggregates").y == bench.label[known]).all()
     raw = bench.tree_rows(EVENTS, bench.judged, aggregates=False)
     sorted_rows = np.argsort(np.argsort(known))
-    np.testing.assert_array_equal(stacked.known("raw").x, raw.fit_x[sorted_rows])
+    np.testing.assert_array_equal(stacked.known("raw").x, raw.fit.x[sorted_rows])
     np.testing.assert_array_equal(
-        stacked.known("same_rows").x[:, : raw.fit_x.shape[1]], raw.fit_x[sorted_rows[said.first :]]
+        stacked.known("same_rows").x[:, : raw.fit.x.shape[1]], raw.fit.x[sorted_rows[said.first :]]
     )
 
 
@@ -260,8 +261,8 @@ def test_labels_of_a_fold_say_nothing_about_it_in_a_random_split(
     flipped = Workbench.lay_out(replace(log, label=label), split, BEHAVIOUR)
     again = fitted(flipped, final=bench)
     assert (again.known.logits[last] == said.known.logits[last]).all()
-    assert (again.tabular.fit_y[last] != said.tabular.fit_y[last]).all()
-    np.testing.assert_array_equal(again.tabular.fit_x[last], said.tabular.fit_x[last])
+    assert (again.tabular.fit.y[last] != said.tabular.fit.y[last]).all()
+    np.testing.assert_array_equal(again.tabular.fit.x[last], said.tabular.fit.x[last])
     # Rows of the other fold were shown these labels, as test rows are shown those of all known rows.
     assert (again.known.logits[~last] != said.known.logits[~last]).any()
 
@@ -301,8 +302,8 @@ def test_no_network_has_learnt_the_answer_of_a_user_at_another_age(log: EventLog
     node, known = bench.judged.nodes["user"], rows_of(bench, "user")[0]
     said = spoken_of_users(bench, bench)
     assert node.beside.sum() > 0 and len(said.fold) == len(known) - said.first
-    assert (said.tabular.fit_y == node.label[known[said.first :]]).all()
-    assert (Stacked.of(bench, "user", said).full.fit_y == node.label[known]).all()
+    assert (said.tabular.fit.y == node.label[known[said.first :]]).all()
+    assert (Stacked.of(bench, "user", said).full.fit.y == node.label[known]).all()
     # Answers of the users that are spoken of last, at every age: what was said of anybody hangs on none of them.
     last = node.fitted & np.isin(node.questions.entity, node.questions.entity[known[said.first :][said.fold == 1]])
     flipped = replace(node, label=np.where(last, 1 - node.label, node.label).astype(np.float32))
@@ -427,6 +428,6 @@ def test_where_labels_stop_users_are_seen_as_they_will_be_at_the_test(log: Event
     known = rows_of(bench, "user")[0]
     fresh = bench.tree_rows("user", bench.judged, aggregates=True)
     counts = [place for place, name in enumerate(fresh.names) if name.endswith(".fraud_count")]
-    shown, stopped = fresh.fit_x[said.first :][:, counts], said.tabular.fit_x[:, counts]
+    shown, stopped = fresh.fit.x[said.first :][:, counts], said.tabular.fit.x[:, counts]
     assert (np.nan_to_num(shown) >= np.nan_to_num(stopped)).all() and np.nansum(shown) > np.nansum(stopped)
-    assert (said.tabular.fit_y == node.label[known[said.first :]]).all()
+    assert (said.tabular.fit.y == node.label[known[said.first :]]).all()
