@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import expit
 
 from gnn.boosting import Rows, grow_lightgbm
+from gnn.calibration import fit_calibrator
 from gnn.encoders import unused
 from gnn.metrics import Undefined
 from graphs.events import MICROSECONDS_PER_DAY, MISSING, EventLog
@@ -62,18 +63,21 @@ def lightgbm_floor(
     categorical: tuple[int, ...] = (),
     refit: Rows | None = None,
     threads: int = 1,
+    calibration: str | None = None,
 ) -> np.ndarray | Undefined:
     """Gradient boosted trees' fraud probabilities for the rows of `test_x`: (rows,) float64.
 
-    Rounds are chosen on the rows `valid`; with `refit` the trees are then grown again on those rows
-    (gnn/boosting.py). Undefined when the rows `fit` are of one class.
+    Rounds are chosen on the rows `valid`, and probabilities calibrated on them by the method `calibration` if one is
+    named; with `refit` the trees are then grown again on those rows (gnn/boosting.py). Undefined when the rows `fit`
+    are of one class.
     """
     trees = grow_lightgbm(fit, valid, seed=seed, categorical=categorical, threads=threads)
     if isinstance(trees, Undefined):
         return trees
+    probability = fit_calibrator(trees.log_odds(valid.x, None), valid.y, method=calibration) if calibration else expit
     if refit is not None:
         trees = trees.anew(refit)
-    return expit(trees.log_odds(test_x, None))
+    return probability(trees.log_odds(test_x, None))
 
 
 # ---------------------------------------------------------------- columns

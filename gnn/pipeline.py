@@ -322,7 +322,9 @@ def _judge(
         compared: dict[str, np.ndarray | Undefined] = {"class_rate": class_rate_floor(fitted, len(logits))}
         if comparison.lightgbm:
             for name, aggregates in (("lightgbm_raw", False), ("lightgbm_aggregates", True)):
-                compared[name] = bench.lightgbm(task, seed=seed, aggregates=aggregates, threads=trainer.threads)
+                compared[name] = bench.lightgbm(
+                    task, seed=seed, aggregates=aggregates, threads=trainer.threads, calibration=spec.calibration
+                )
         for name, control in controls.items():
             compared[name] = _calibrator(bench, control, task, spec)(control.test[task])
         scored = bench.scored(task, calibrators[task](logits))

@@ -321,19 +321,23 @@ class Workbench:
 
     # ------------------------------------------------------------ trees
 
-    def lightgbm(self, task: str, *, seed: int, aggregates: bool, threads: int = 1) -> np.ndarray | Undefined:
+    def lightgbm(
+        self, task: str, *, seed: int, aggregates: bool, threads: int = 1, calibration: str | None = None
+    ) -> np.ndarray | Undefined:
         """Scores (rows,) of a task's test rows by LightGBM on raw columns, with point-in-time `aggregates` or without.
 
-        Validation rows choose how many rounds, or the last of the known rows where there are none."""
+        Validation rows choose how many rounds, and make probabilities of scores by the method `calibration`, as the
+        network's are made; where there are none, the last of the known rows choose and scores stay as they are."""
         judged = self.tree_rows(task, self.judged, aggregates=aggregates)
         if self.split.has_validation:
             choosing = self.tree_rows(task, self.choosing, aggregates=aggregates)
             fit, valid = choosing.fit, choosing.judge
         else:
-            fit, valid = judged.fit.held_back()
+            (fit, valid), calibration = judged.fit.held_back(), None
         return lightgbm_floor(
-            fit, valid, judged.judge.x, seed=seed, categorical=judged.categorical, refit=judged.fit, threads=threads
-        )
+            fit, valid, judged.judge.x, seed=seed, categorical=judged.categorical, refit=judged.fit, threads=threads,
+            calibration=calibration,
+        )  # fmt: skip
 
     def tree_rows(self, task: str, phase: Phase, *, aggregates: bool) -> TreeRows:
         """A task's fitted and judged rows as columns for trees, with point-in-time `aggregates` or without."""

@@ -15,7 +15,7 @@ from gnn.floors import (
     lightgbm_floor,
     raw_columns,
 )
-from gnn.metrics import Undefined, auc, average_precision
+from gnn.metrics import Undefined, auc, average_precision, expected_calibration_error
 from graphs.events import EventLog
 
 
@@ -48,6 +48,17 @@ def test_missing_and_unseen_categories_are_scored_alike() -> None:
     scores = lightgbm_floor(part(0), part(1), test_x, seed=3, categorical=(1,))
     assert isinstance(scores, np.ndarray) and np.isfinite(scores).all()
     assert scores[0] == scores[1]
+
+
+def test_calibrated_scores_keep_their_order_and_come_nearer_to_what_happens() -> None:
+    some, test = part(0), part(2)
+    # Frauds are shown five times as often as they happen, so that raw scores are too high.
+    often = some[np.concatenate([np.arange(len(some)), np.tile(np.flatnonzero(some.y), 4)])]
+    raw = lightgbm_floor(often, part(1), test.x, seed=3)
+    calibrated = lightgbm_floor(often, part(1), test.x, seed=3, calibration="isotonic")
+    assert isinstance(raw, np.ndarray) and isinstance(calibrated, np.ndarray)
+    assert average_precision(test.y, raw) == pytest.approx(average_precision(test.y, calibrated), abs=1e-12)
+    assert expected_calibration_error(test.y, calibrated) < 0.5 * expected_calibration_error(test.y, raw)
 
 
 def test_one_class_training_is_undefined() -> None:
