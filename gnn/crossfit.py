@@ -117,9 +117,12 @@ def cross_fit(
     for begin, end in itertools.pairwise(cuts.tolist()):
         rows = known[begin:end]
         cut = bench.judged.cut if bench.split.random else int(times[known[begin]])
-        phase = _before(bench, task, behaviour, known, begin, end, cut)
-        spaces = bench.encodings(model, phase)
-        members = bench.trained(model, phase, spaces, trainer, seed=seed, epochs=epochs)
+        phase = taught = _before(bench, task, behaviour, known, begin, end, cut)
+        if bench.split.random and space is None:
+            # Its vectors speak of all later rows, too, whose labels it must not have learnt from edges.
+            taught = _before(bench, task, behaviour, known, begin, len(known), cut)
+        spaces = bench.encodings(model, taught)
+        members = bench.trained(model, taught, spaces, trainer, seed=seed, epochs=epochs)
         networks = Networks([network for network, _, _ in members], spaces)
         space = space or networks
         logits.append(speaker.logits(networks, phase, rows))

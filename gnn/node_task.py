@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from gnn.nodes import NodeQuestions
+from gnn.splits import Split
 from graphs.errors import ConfigError, check_fields
 from graphs.events import MICROSECONDS_PER_DAY, MISSING, NEVER, UNLABELLED, EventLog
 
@@ -67,12 +68,32 @@ class NodeTask:
                 "set new_after_days, the age at which they are judged"
             )
 
+    def first_asked(self, log: EventLog, start: int) -> int:
+        """The instant (µs UTC) after which is asked where only events from `start` on may be learnt from."""
+        of_events = self.answer == "events" and self.new_after_days is None
+        before = round(self.active_days * MICROSECONDS_PER_DAY) if of_events and log.event_time[0] < start else 0
+        return start + before
+
+    def last_judged(self, split: Split) -> int:
+        """The last instant (µs UTC) that is judged: afterwards the answer lies beyond the tables, or only bad news of
+        it has arrived."""
+        return split.end if self.answer == "entity" else min(split.end, split.told - self._horizon)
+
+    def last_fitted(self, split: Split) -> int:
+        """The last instant (µs UTC) that the network which chooses the epoch learns from: what comes after the cut of
+        the validation part answers no question before it."""
+        return split.valid_cut if self.answer == "entity" else split.valid_cut - self._horizon
+
+    @property
+    def _horizon(self) -> int:
+        return round(self.horizon_days * MICROSECONDS_PER_DAY)
+
     def settled(self, cut: int, maturity: int) -> int:
         """The last instant (µs UTC) whose answers may be learnt from at `cut`, where labels of events take `maturity`
         (µs). After it only the bad news has arrived, and whoever has any label would look like fraud."""
         if self.answer == "entity":
             return cut
-        return cut - maturity - round(self.horizon_days * MICROSECONDS_PER_DAY)
+        return cut - maturity - self._horizon
 
     def examples(
         self, log: EventLog, start: int, stop: int, *, known_by: int = NEVER - 1, learn: bool = False
@@ -165,10 +186,11 @@ class NodeTask:
             value = labels.label[entities]
             known = (value != UNLABELLED) & (labels.known_time[entities] <= known_by)
             return np.where(known, value == 1, np.nan if self.unknown == "left_out" else 0.0).astype(np.float32)
-        known = (log.label != UNLABELLED) & (log.label_known_time <= known_by)
-        has_labels = np.isin(log.event_type, np.unique(log.event_type[known]))
+        seen = log.visible_time < known_by
+        known = seen & (log.label != UNLABELLED) & (log.label_known_time <= known_by)
+        has_labels = seen & np.isin(log.event_type, np.unique(log.event_type[known]))
         since = as_of - round(self.active_days * MICROSECONDS_PER_DAY)
-        until = as_of + round(self.horizon_days * MICROSECONDS_PER_DAY)
+        until = as_of + self._horizon
         low, high = np.searchsorted(log.event_time, since), np.searchsorted(log.event_time, until)
         fraud, clean, asked = (np.zeros(len(entities), np.int64) for _ in range(3))
         for slot in self._slots(log):

@@ -3,12 +3,14 @@
 At the moment a model is put to work only labels known by then exist, and the newest of those are the bad news:
 frauds are reported within days, while the good name of a payment takes the whole chargeback period. So events
 younger than the maturity period are not fitted at all, whatever is known of them; the same gap that production has
-stands between fitting and judging. What chooses the epoch lies right behind what is fitted for it, by all labels known
-when the judged model is put to work: with a second gap hardly anything would be left to fit (docs/decisions/0001).
+stands between fitting and judging, and again behind what is judged, where the tables end. What chooses the epoch lies
+right behind what is fitted for it, by all labels known when the judged model is put to work: with a second gap hardly
+anything would be left to fit (docs/decisions/0001).
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -18,6 +20,8 @@ from sklearn.model_selection import train_test_split
 from graphs.errors import ConfigError, check_fields
 from graphs.events import MICROSECONDS_PER_DAY, NEVER, UNLABELLED, EventLog
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Split:
@@ -25,9 +29,10 @@ class Split:
 
     `fit` finds the number of epochs on `valid`, with the labels of `fit_hidden` never shown to anyone; `refit`
     trains the model that is judged on `test`, with those of `refit_hidden` never shown. `cut` (µs UTC) is the
-    instant at which the judged model is put to work, `valid_cut` the one of the model that chooses, `end` where the
-    test part ends; labels of events before `settled` had arrived by the cut. In data without a single event label
-    the masks are empty and only the instants count.
+    instant at which the judged model is put to work, `valid_cut` the one of the model that chooses; what is learnt
+    begins at `start`, what is judged ends at `end`. Of the labels that were known by the cut nearly all of events
+    before `settled` had arrived by then, of every type; of those in the tables, nearly all of events before `told`. In
+    data without a single event label the masks are empty and only the instants count.
     """
 
     fit: np.ndarray
@@ -40,6 +45,8 @@ class Split:
     settled: int
     cut: int
     end: int
+    start: int
+    told: int
 
     def __post_init__(self) -> None:
         assert not (self.fit & self.valid).any(), "validation rows are never fitted"
@@ -88,8 +95,9 @@ class TimeSplit:
     `train_from`, `valid_from`, `test_from`, `test_until` are ISO dates or times (UTC), half-open. Without
     `test_from` the last `test_share` of the labelled events is the test part; without `valid_from` the last
     `valid_share` of what is known by then chooses the epoch (0: nothing does, training runs all its epochs).
-    `maturity_days`: events younger than this at `test_from` are left out (null: the time within which 95 % of the
-    labels known by then had arrived). `labels_stop`: no label that becomes known after a part's cut is shown to it at
+    `maturity_days`: events younger than this at `test_from` are left out, and from the test part those younger than
+    this when the newest label became known (null: of each type, the time within which 95 % of the labels known by then
+    had arrived). `labels_stop`: no label that becomes known after a part's cut is shown to it at
     all; else labels go on showing as they mature, as they do in production.
     """
 
@@ -134,10 +142,24 @@ class TimeSplit:
                 f"split: no labelled event from {_iso(start)} until {_iso(stop)}; they lie from {_iso(first)} to "
                 f"{_iso(last)}. Move split.train_from or split.test_until"
             )
-        cut = instant(self.test_from) if self.test_from else _at_share(time[in_range], 1 - self.test_share)
+        newest = int(np.where(known == NEVER, time, known)[labelled].max(initial=time[-1]))
+        told = newest - self._maturity(log, in_range & (known < NEVER))
+        judgeable = in_range & (time <= told[log.event_type])
+        if in_range.any() and not judgeable.any():
+            raise ConfigError(
+                f"split.maturity_days: got {self.maturity_days:g}; all labelled events are younger than that when the "
+                f"newest label became known ({_iso(newest)}). Lower it, or bring older events"
+            )
+        cut = instant(self.test_from) if self.test_from else _at_share(time[judgeable], 1 - self.test_share)
+        test = judgeable & (time >= cut)
+        if left_out := int((in_range & (time >= cut) & ~test).sum()):
+            _log.warning(
+                "split: %d labelled events are too young to be judged: of events like them only the bad news has "
+                "arrived; split.maturity_days says how long labels take", left_out,
+            )  # fmt: skip
         refit = in_range & (log.visible_time < cut) & (known <= cut)
-        settled = cut - self._maturity(known[refit] - time[refit])
-        refit &= time <= settled
+        settled = cut - self._maturity(log, refit)
+        refit &= time <= settled[log.event_type]
         if labelled.any() and not refit.any():
             raise ConfigError(
                 f"split: nothing to train on: no label of an event before {_iso(cut)} had settled by then. Move "
@@ -151,14 +173,21 @@ class TimeSplit:
         fit = refit & (log.visible_time < valid_cut)
         nobody = np.zeros(len(log), bool)
         fit_hidden, refit_hidden = (known > valid_cut, known > cut) if self.labels_stop else (nobody, nobody)
-        test = in_range & (time >= cut)
-        return Split(fit, valid, refit, test, fit_hidden, refit_hidden, valid_cut, settled, cut, stop)
+        return Split(
+            fit, valid, refit, test, fit_hidden, refit_hidden, valid_cut, int(settled.min()), cut, stop, start,
+            int(min(told.min(), time[-1])) + 1,
+        )  # fmt: skip
 
-    def _maturity(self, delays: np.ndarray) -> int:
-        """µs after which a label counts as settled, from the `delays` (labels,) of those known."""
+    def _maturity(self, log: EventLog, known: np.ndarray) -> np.ndarray:
+        """(event types,) µs after which a label counts as settled, from the delays of the `known` ones (events,)."""
+        found = np.zeros(len(log.event_types), np.int64)
         if self.maturity_days is not None:
-            return round(self.maturity_days * MICROSECONDS_PER_DAY)
-        return int(np.quantile(delays, 0.95, method="higher")) if len(delays) else 0
+            found[:] = round(self.maturity_days * MICROSECONDS_PER_DAY)
+            return found
+        delay = log.label_known_time - log.event_time
+        for code in np.unique(log.event_type[known]):
+            found[code] = np.quantile(delay[known & (log.event_type == code)], 0.95, method="higher")
+        return found
 
 
 @dataclass(frozen=True)
@@ -201,7 +230,8 @@ class RandomSplit:
         test[test_rows], valid[valid_rows] = True, True
         end = int(log.event_time[-1]) + 1
         fit, refit = labelled & ~test & ~valid, labelled & ~test
-        return Split(fit, valid & labelled, refit, test & labelled, test | valid, test, end, end, end, end)
+        start = int(log.event_time[0])
+        return Split(fit, valid & labelled, refit, test & labelled, test | valid, test, end, end, end, end, start, end)
 
 
 def hide_labels(log: EventLog, hidden: np.ndarray) -> EventLog:

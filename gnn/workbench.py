@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 import torch
+from pandas.util import hash_array
 
 from gnn.blocks import Cache, NetworkInputs, embed_all
 from gnn.boosting import Rows
@@ -111,20 +112,29 @@ class Workbench:
         ask_events: bool = True,
     ) -> Workbench:
         """Build graph and columns of both phases; one pass serves both where they hide the same labels."""
-        first, last = int(events.event_time[0]), split.end
+        if split.random and tasks:
+            raise ConfigError(
+                "split=random judges no entity: what is asked of one lies before and after every cut. Use split=time, "
+                "or task.nodes=[]"
+            )
         choosing = phase_of(events, split.fit_hidden, behaviour)
         same = (split.fit_hidden == split.refit_hidden).all()
         judged = choosing if same else phase_of(events, split.refit_hidden, behaviour)
         fitted, asked, judged_nodes = {}, {}, {}
+        fit = split.fit
         for task in tasks:
             name, settled = task.entity_type, task.settled(split.cut, split.maturity)
-            fitted[name] = task.examples(events, first, min(split.valid_cut, settled), known_by=split.cut, learn=True)
+            first = task.first_asked(events, split.start)
+            until = min(task.last_fitted(split), settled)
+            fitted[name] = task.examples(events, first, until, known_by=split.cut, learn=True)
             asked[name] = task.examples(events, split.valid_cut, settled, known_by=split.cut)
             if split.has_validation and task.new_after_days is None:
                 fitted[name], asked[name] = _apart(fitted[name], asked[name], task, events, split)
+                if task.answer == "events":
+                    fit = fit & ~_late_answers(asked[name], events, split)
             refitted = task.examples(events, first, settled, known_by=split.cut, learn=True)
             # Judged is by the truth, whenever it came out, and if nobody wrote down when.
-            told = task.examples(events, split.cut, last, known_by=NEVER)
+            told = task.examples(events, split.cut, task.last_judged(split), known_by=NEVER)
             judged_nodes[name] = _node_phase(judged.graph, behaviour, refitted, told)
             if (split.has_validation and not len(fitted[name])) or not len(refitted):
                 raise ConfigError(
@@ -137,7 +147,7 @@ class Workbench:
             events,
             split,
             ask_events,
-            replace(choosing, fitted=split.fit, judged=split.valid, cut=split.valid_cut, nodes=choosing_nodes),
+            replace(choosing, fitted=fit, judged=split.valid, cut=split.valid_cut, nodes=choosing_nodes),
             replace(judged, fitted=split.refit, judged=split.test, cut=split.cut, nodes=judged_nodes),
             {task.entity_type: task for task in tasks},
         )
@@ -222,7 +232,7 @@ class Workbench:
         fitted = fit(
             network, ready.inputs, trainer, seed=seed, events=ready.events, nodes=ready.nodes,
             checkpoint=checkpoint and replace(
-                checkpoint, cut=self.choosing.cut, known_by=self.split.cut, spaces=spaces
+                checkpoint, cut=self.choosing.cut, known_by=self._known_by(self.split.cut), spaces=spaces
             ),
             on_epoch=on_epoch,
         )  # fmt: skip
@@ -242,7 +252,7 @@ class Workbench:
         members, logits, records = [], [], []
         spaces = self.encodings(model, self.judged, checkpoint.of_member(0) if checkpoint else None)
         if checkpoint:
-            checkpoint = replace(checkpoint, cut=self.judged.cut, spaces=spaces)
+            checkpoint = replace(checkpoint, cut=self.judged.cut, known_by=self._known_by(0), spaces=spaces)
         trained = self.trained(
             model, self.judged, spaces, trainer, seed=seed, epochs=epochs, checkpoint=checkpoint, on_epoch=on_epoch
         )
@@ -251,6 +261,10 @@ class Workbench:
             logits.append(ready.logits(network))
             members.append(network)
         return members, spaces, {task: np.mean([said[task] for said in logits], 0) for task in logits[0]}, records[0]
+
+    def _known_by(self, instant: int) -> int:
+        """By when the labels were known that a training learns: in a random split, whenever they came."""
+        return NEVER - 1 if self.split.random else instant
 
     def trained(
         self,
@@ -414,11 +428,22 @@ def phase_of(events: EventLog, hidden: np.ndarray, behaviour: BehaviourSpec) -> 
 def _apart(
     fitted: NodeExamples, asked: NodeExamples, task: NodeTask, events: EventLog, split: Split
 ) -> tuple[NodeExamples, NodeExamples]:
-    """Only every other entity is asked about when the epoch is chosen. Of those nothing is learnt but what had settled
-    when the validation part began: whoever has learnt a later answer knows what it is asked."""
+    """Only one entity of two, by its id, is asked about when the epoch is chosen. Of those nothing is learnt but what
+    had settled when the validation part began: whoever has learnt a later answer knows what it is asked."""
+    chosen = hash_array(events.entity_ids[task.entity_type].to_numpy(zero_copy_only=False)) % 2 == 0
     then = task.settled_answers(events, fitted.questions, split.valid_cut, split.maturity)
-    fitted = replace(fitted, label=np.where(fitted.questions.entity % 2 == 0, then, fitted.label))
-    return fitted.only(np.isfinite(fitted.label)), asked.only(asked.questions.entity % 2 == 0)
+    fitted = replace(fitted, label=np.where(chosen[fitted.questions.entity], then, fitted.label))
+    return fitted.only(np.isfinite(fitted.label)), asked.only(chosen[asked.questions.entity])
+
+
+def _late_answers(asked: NodeExamples, events: EventLog, split: Split) -> np.ndarray:
+    """(events,) bool: those of entities that are asked about when the epoch is chosen whose label came after the
+    validation part began. It is part of an answer."""
+    late = np.zeros(len(events), bool)
+    for slot, role in enumerate(events.roles):
+        if role.entity_type == asked.questions.entity_type:
+            late |= np.isin(events.entities[:, slot], np.unique(asked.questions.entity))
+    return late & (events.label_known_time > split.valid_cut)
 
 
 def _node_phase(

@@ -103,6 +103,20 @@ def test_who_takes_part_only_in_what_has_no_labels_is_clean(log_from_rows: Calla
     assert told(NodeTask("user").examples(log, 0, 2 * DAY, known_by=2 * DAY)) == [(2, 0, 1.0), (2, 1, 0.0)]
 
 
+def test_what_had_not_come_into_sight_answers_nothing(log_from_rows: Callable[..., EventLog]) -> None:
+    late = {"type": "payment", "time": 2, "known": 5 * DAY}
+    rows = [
+        {"id": "a", "type": "payment", "time": 1, "user": "u0", "label": 1, "label_known": DAY},
+        {"id": "b", "type": "login", "time": 1, "user": "u1"},
+        {"id": "c", "type": "login", "time": 1, "user": "u2"},
+        late | {"id": "d", "user": "u1"},
+        late | {"id": "e", "user": "u2", "label": 1, "label_known": DAY},
+    ]
+    log = log_from_rows(rows, roles=(Role("user", "user"),), event_types=("payment", "login"))
+    seen = told(NodeTask("user").examples(log, 0, 2 * DAY, known_by=2 * DAY))
+    assert seen == [(2, 0, 1.0), (2, 1, 0.0), (2, 2, 0.0)]
+
+
 def test_an_entity_in_two_roles_answers_for_both(log_from_rows: Callable[..., EventLog]) -> None:
     sends = {"type": "transfer", "sender": "u0", "receiver": "u1"}
     rows = [

@@ -14,7 +14,7 @@ import pytest
 from gnn.evaluation import EvaluationSpec
 from gnn.node_task import NodeTask
 from gnn.pipeline import ComparisonSpec, TaskSpec, evaluate_run, train
-from gnn.splits import TimeSplit
+from gnn.splits import RandomSplit, TimeSplit
 from gnn.temporal_sage import SageSpec
 from gnn.trainer import TrainerSpec
 from graphs.behaviour import BehaviourSpec
@@ -82,6 +82,13 @@ def test_weights_whose_epoch_was_chosen_by_what_is_judged_now_start_no_other_run
     old = train_on("old", payments(), trainer=unrefitted, split=later)
     with pytest.raises(ConfigError, match="may have learnt what is judged now"):
         train_on("new", payments()[:-1], trainer=unrefitted, split=earlier, resume_from=str(old))
+
+
+def test_weights_that_learnt_a_random_split_start_no_run_that_is_judged_in_time(train_on: Train) -> None:
+    # It learnt labels whenever they came, so that no cut says what it can have learnt.
+    old = train_on("old", payments()[: len(payments()) // 3], split=RandomSplit(valid_share=0.3))
+    with pytest.raises(ConfigError, match="may have learnt what is judged now"):
+        train_on("new", payments(), resume_from=str(old))
 
 
 def test_a_network_of_shuffled_edges_leaves_no_bundle_that_would_deal_them_anew(train_on: Train) -> None:

@@ -11,6 +11,7 @@ import pytest
 from gnn.splits import RandomSplit, TimeSplit, hide_labels, instant
 from graphs.errors import ConfigError
 from graphs.events import NEVER, EventLog, Role
+from graphs.history import known_at
 
 DAY = 86_400_000_000
 
@@ -63,6 +64,53 @@ def test_bad_news_that_came_early_is_not_fitted_alone(log_from_rows: Callable[..
     refit = TimeSplit(test_from="1970-01-16").apply(log).refit
     assert log.event_time[refit].max() == 10 * DAY
     assert log.label[refit].mean() == 0.5
+
+
+def young(log_from_rows: Callable[..., EventLog]) -> EventLog:
+    """A fraud and an innocent payment a day, known after two days and after thirty: the tables of day 100."""
+    rows = [
+        {"id": f"{f}{d}", "type": "payment", "time": d * DAY, "label": f, "label_known": (d + (2 if f else 30)) * DAY}
+        for d in range(100)
+        for f in (0, 1)
+    ]
+    return known_at(log_from_rows(rows, roles=(Role("user", "user"),), event_types=("payment",)), 100 * DAY)
+
+
+def test_what_only_bad_news_has_come_of_is_not_judged(
+    log_from_rows: Callable[..., EventLog], caplog: pytest.LogCaptureFixture
+) -> None:
+    log = young(log_from_rows)
+    split = TimeSplit(valid_share=0.0).apply(log)
+    assert log.label[split.test].mean() == pytest.approx(0.5, abs=0.05)
+    assert log.event_time[split.test].max() < split.told <= 71 * DAY
+    assert "too young to be judged" in caplog.text
+    with pytest.raises(ConfigError, match="split: the test part is empty"):
+        TimeSplit(valid_share=0.0, test_from="1970-03-22").apply(log)
+
+
+def test_labels_that_take_longer_than_there_are_days_are_told(log_from_rows: Callable[..., EventLog]) -> None:
+    with pytest.raises(ConfigError, match=r"split.maturity_days: got 400; all labelled events are younger"):
+        TimeSplit(maturity_days=400).apply(young(log_from_rows))
+
+
+def test_labels_of_each_type_take_their_own_time(log_from_rows: Callable[..., EventLog]) -> None:
+    """Few transfers among many payments: frauds among them are known after two days, innocents after sixty."""
+    rows = [
+        {"id": f"p{d}-{n}", "type": "payment", "time": d * DAY + n, "label": n % 2, "label_known": (d + 1) * DAY + n}
+        for d in range(200)
+        for n in range(30)
+    ]
+    rows += [
+        {"id": f"t{f}{d}", "type": "transfer", "time": d * DAY, "label": f, "label_known": (d + (2 if f else 60)) * DAY}
+        for d in range(200)
+        for f in (0, 1)
+    ]
+    log = log_from_rows(rows, roles=(Role("user", "user"),), event_types=("payment", "transfer"))
+    split = TimeSplit(test_from="1970-06-10").apply(log)
+    transfer = log.event_type == 1
+    assert log.label[split.refit & transfer].mean() == 0.5
+    assert log.event_time[split.refit & ~transfer].max() >= 159 * DAY
+    assert split.settled == 100 * DAY
 
 
 def test_labels_that_stop_coming_are_hidden_from_each_part(ten_days: EventLog) -> None:

@@ -263,6 +263,7 @@ def test_labels_of_a_fold_say_nothing_about_it_in_a_random_split(
     assert (again.known.logits[last] == said.known.logits[last]).all()
     assert (again.tabular.fit.y[last] != said.tabular.fit.y[last]).all()
     np.testing.assert_array_equal(again.tabular.fit.x[last], said.tabular.fit.x[last])
+    assert (again.known.vectors[last] == said.known.vectors[last]).all()
     # Rows of the other fold were shown these labels, as test rows are shown those of all known rows.
     assert (again.known.logits[~last] != said.known.logits[~last]).any()
 
