@@ -136,12 +136,19 @@ def _check_columns(file: Path, present: Sequence[str], wanted: Mapping[str, str]
             continue
         hint = nearest(name, present) or f"; there are: {', '.join(present[:30])}"
         listed = key.rpartition(".")[2] in ("numeric", "categorical")
-        null = "" if _is_required(key) else ", or to null where the table has none"
+        column = _column_key(key)
+        null = "" if _is_required(key) else f", or {f'{key} ' if column != key else ''}to null where the table has none"
         null += "; a model that was trained on amounts needs it, if empty" if key.endswith(".amount") else ""
         left_out = f"Take it out of {key}, or add it, empty, where a model that was trained on it is to score."
-        remedy = left_out if listed else f"Set {key} to the right column{null}."
+        remedy = left_out if listed else f"Set {column} to the right column{null}."
         findings.file_fault("missing-column", file, name, f"there is no such column{hint}", remedy)
     return fine
+
+
+def _column_key(key: str) -> str:
+    """The key of the column's name alone, where `key` may hold words, a format or a type beside it."""
+    mapping = ".roles." in key or key.endswith((".time", ".known_time", ".label", ".label_known", ".label.known"))
+    return f"{key}.column" if mapping else key
 
 
 def _is_required(key: str) -> bool:

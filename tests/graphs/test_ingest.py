@@ -373,6 +373,24 @@ def test_missing_files_are_all_named_before_anything_else(read, tmp_path):
         read({}, events=events)
 
 
+def test_the_remedy_for_a_missing_column_keeps_what_stands_beside_its_name(read):
+    table = {
+        **PAYMENT, "path": "t.csv", "time": {"column": "when", "unit": "s"},
+        "roles": {"user": {"column": "who", "type": "person"}}, "label_delay_days": 0,
+        "label": {"column": "verdict", "positive": ["F"]}, "amount": "sum",
+    }  # fmt: skip
+    with pytest.raises(DataError) as raised:
+        read({"t.csv": lines("1,2,3,4")}, events={"payment": table})
+    assert {fault.column: fault.remedy.removeprefix("Set data.events.payment.") for fault in raised.value.faults} == {
+        "when": "time.column to the right column.",
+        "who": "roles.user.column to the right column, or data.events.payment.roles.user to null where the table has "
+        "none.",
+        "verdict": "label.column to the right column, or data.events.payment.label to null where the table has none.",
+        "sum": "amount to the right column, or to null where the table has none; a model that was trained on amounts "
+        "needs it, if empty.",
+    }
+
+
 def test_a_missing_file_hides_no_other_fault(read):
     events = {"payment": {**PAYMENT, "path": ["t.csv", "no.csv"]}}
     with pytest.raises(DataError) as raised:
