@@ -86,13 +86,19 @@ def ingest(schema: DataSchema) -> Ingested:
     findings = Findings()
     events = [read_event_table(table, schema, findings) for table in schema.events]
     entities = [read_entity_table(table, schema, findings) for table in schema.entities]
+    tables: list[EventTable | EntityTable] = [*schema.events, *schema.entities]
+    sources = {
+        columns.key: _label_source(columns.key, table.label, schema, findings)
+        for columns, table in zip([*events, *entities], tables, strict=True)
+        if table.label is not None and table.label.source is not None
+    }
     met: list[_Met] = []
     events = [
-        _with_labels(columns, table, schema, findings, met)
+        _with_labels(columns, table, sources.get(columns.key), findings, met)
         for columns, table in zip(events, schema.events, strict=True)
     ]
     entities = [
-        _with_labels(columns, table, schema, findings, met)
+        _with_labels(columns, table, sources.get(columns.key), findings, met)
         for columns, table in zip(entities, schema.entities, strict=True)
     ]
     _tell_unmet(met, findings)
@@ -103,11 +109,13 @@ def ingest(schema: DataSchema) -> Ingested:
     ]
     quarantining = _settle(findings, schema)
     made = _assemble([kept.columns for kept in kept_events], [kept.columns for kept in kept_entities], schema)
-    files = _write_quarantine([*events, *entities], findings, schema) if quarantining else ()
+    labels = [source.read for source in sources.values()]
+    files = _write_quarantine([*events, *entities, *labels], findings, schema) if quarantining else ()
     report = ValidationReport(
         tables=(
             *(_summarise(kept, "events") for kept in kept_events),
             *(_summarise(kept, "entities") for kept in kept_entities),
+            *(_summarise(source.kept, "labels") for source in sources.values()),
         ),
         entities={name: len(ids) for name, ids in made.entity_ids.items()},
         warnings=findings.warnings,
@@ -164,34 +172,68 @@ class _Met:
     ids: np.ndarray
 
 
+@dataclass(frozen=True)
+class _LabelSource:
+    """Another table that holds labels: all its rows as `read`, those of use as `kept`, and `spoilt` (ids,) bool, whom a
+    rejected row names: nobody knows what it would have said of them."""
+
+    read: Columns
+    kept: _Kept
+    spoilt: np.ndarray
+
+    @property
+    def ids(self) -> pa.StringArray:
+        return self.read.keys["role", ""].values
+
+
+def _label_source(key: str, label: LabelColumn, schema: DataSchema, findings: Findings) -> _LabelSource:
+    """The label table of the table at `key`. One without rows names nobody."""
+    read = read_label_source(label, schema, findings, f"{key}.label")
+    if not len(read):
+        nobody = Categorical(np.zeros(0, np.int32), pa.array([], pa.string()))
+        arrays: dict[Field, np.ndarray] = {LABEL: np.zeros(0, np.int8), LABEL_KNOWN: np.zeros(0, np.int64)}
+        read = replace(read, arrays=arrays, keys={("role", ""): nobody})
+    codes, rejected = read.keys["role", ""].codes, _rejected(read, findings)
+    named = codes != MISSING
+    if schema.quarantine is not None and label.absent == "negative":
+        _refuse_nameless(read, rejected & ~named, findings)
+    spoilt = np.isin(np.arange(len(read.keys["role", ""].values)), codes[rejected & named])
+    return _LabelSource(read, _without_faulty(read, findings), spoilt)
+
+
+def _refuse_nameless(read: Columns, rows: np.ndarray, findings: Findings) -> None:
+    """Rows to reject that name nobody are a fault of a label table by whose silence a row is negative."""
+    for place in np.unique(read.file[rows]):
+        at = np.flatnonzero(rows & (read.file == place))
+        findings.file_fault(
+            "label-nobody", read.files[place], read.columns["role", ""],
+            "rows that cannot be used and do not say whom they label, who would count as negative",
+            f"Mend them, or set {read.key}.absent=unlabelled.", rows=read.row[at[:5]], count=len(at),
+        )  # fmt: skip
+
+
 def _with_labels(
-    columns: Columns, table: EventTable | EntityTable, schema: DataSchema, findings: Findings, met: list[_Met]
+    columns: Columns, table: EventTable | EntityTable, source: _LabelSource | None, findings: Findings, met: list[_Met]
 ) -> Columns:
-    """`columns` with the labels that another table holds for them, if the schema says so; `met` gets its ids."""
+    """`columns` with the labels that `source` holds for them, if there is one; `met` gets its ids."""
     label = table.label
-    if label is None or label.source is None or LABEL not in columns.arrays:
+    if label is None or source is None or LABEL not in columns.arrays:
         return columns
-    kind = "events" if isinstance(table, EventTable) else "entities"
-    source = read_label_source(label, schema, findings, f"data.{kind}.{table.name}.label")
-    if ("role", "") not in source.keys:
-        return columns
-    keys = source.keys["role", ""]
-    verdicts = _one_verdict_each(source, keys, findings)
-    found = np.full(len(columns), MISSING)
+    verdicts = np.where(source.spoilt, UNLABELLED, _one_verdict_each(source.kept.columns, findings))
     if isinstance(table, EventTable):
         assert columns.ids is not None
-        found = pc.fill_null(pc.index_in(columns.ids, value_set=keys.values), MISSING).to_numpy(zero_copy_only=False)
+        found = pc.fill_null(pc.index_in(columns.ids, value_set=source.ids), MISSING).to_numpy(zero_copy_only=False)
     else:
         own = columns.keys["role", ""]
-        at = pc.fill_null(pc.index_in(own.values, value_set=keys.values), MISSING).to_numpy(zero_copy_only=False)
+        at = pc.fill_null(pc.index_in(own.values, value_set=source.ids), MISSING).to_numpy(zero_copy_only=False)
         found = np.append(at, MISSING)[own.codes]
     absent = 0 if label.absent == "negative" else UNLABELLED
     labels = np.append(verdicts, absent)[found].astype(np.int8)
-    if len(columns):
-        met.append(_Met(source, columns.key, np.isin(np.arange(len(verdicts)), found)))
+    if len(columns) and len(source.ids):
+        met.append(_Met(source.read, columns.key, np.isin(np.arange(len(verdicts)), found)))
     arrays = {LABEL: labels}
     if label.known is not None:
-        known = np.append(_known_since(source, keys), NEVER)[found]
+        known = np.append(_known_since(source.kept.columns), NEVER)[found]
         arrays[LABEL_KNOWN] = np.where(found == MISSING, _absent_known(columns, table), known)
         _warn_never_known(columns, label, (found == MISSING) & (arrays[LABEL_KNOWN] == NEVER), findings)
     return replace(columns, arrays=columns.arrays | arrays)
@@ -237,17 +279,18 @@ def _warn_never_known(columns: Columns, label: LabelColumn, rows: np.ndarray, fi
     )  # fmt: skip
 
 
-def _known_since(source: Columns, keys: Categorical) -> np.ndarray:
+def _known_since(source: Columns) -> np.ndarray:
     """(distinct ids,) int64 µs: when the first label of each id became known."""
+    keys = source.keys["role", ""]
     known = np.full(len(keys.values), NEVER)
     usable = (keys.codes != MISSING) & (source.arrays[LABEL] != UNLABELLED)
     np.minimum.at(known, keys.codes[usable], source.arrays[LABEL_KNOWN][usable])
     return known
 
 
-def _one_verdict_each(source: Columns, keys: Categorical, findings: Findings) -> np.ndarray:
+def _one_verdict_each(source: Columns, findings: Findings) -> np.ndarray:
     """(distinct ids,) int8. Rows of one id that contradict each other are a fault."""
-    label = source.arrays[LABEL]
+    keys, label = source.keys["role", ""], source.arrays[LABEL]
     usable = (keys.codes != MISSING) & (label != UNLABELLED)
     votes = [np.bincount(keys.codes[usable & (label == verdict)], minlength=len(keys.values)) > 0 for verdict in (0, 1)]
     torn = np.flatnonzero(votes[0] & votes[1])
@@ -292,21 +335,27 @@ def _entity_rows(columns: Columns, table: EntityTable, findings: Findings) -> _K
     names = keys.values.take(pa.array(keys.codes[order[starts]]))
     kept = _one_row_each(kept, group, names, table, findings)
     if LABEL in kept.columns.arrays:
-        _one_verdict_each(kept.columns, kept.columns.keys["role", ""], findings)
+        _one_verdict_each(kept.columns, findings)
     return kept
 
 
 def _without_faulty(columns: Columns, findings: Findings) -> _Kept:
     """Without the rows at fault and those whose label has them dropped."""
+    rejected = _rejected(columns, findings)
+    dropped = columns.dropped & ~rejected
+    gone = rejected | dropped
+    left = columns.take(~gone) if gone.any() else columns
+    return _Kept(left, len(columns), int(rejected.sum()), int(dropped.sum()))
+
+
+def _rejected(columns: Columns, findings: Findings) -> np.ndarray:
+    """(rows,) bool: the rows at fault."""
     rejected = np.zeros(len(columns), bool)
     for place, file in enumerate(columns.files):
         if (columns.key, file) in findings.rejects:
             rows = np.concatenate([rows for rows, _ in findings.rejects[columns.key, file]])
             rejected |= (columns.file == place) & np.isin(columns.row, rows)
-    dropped = columns.dropped & ~rejected
-    gone = rejected | dropped
-    left = columns.take(~gone) if gone.any() else columns
-    return _Kept(left, len(columns), int(rejected.sum()), int(dropped.sum()))
+    return rejected
 
 
 def _one_row_each(

@@ -218,6 +218,54 @@ def test_one_label_table_for_several_tables_is_asked_what_none_of_them_has(read)
     assert read(files, events=events).report.warnings == ()
 
 
+def told_elsewhere(read, rows, *, header="tx,fraud", **label):
+    """Events a to d of one table whose labels stand in another, given as CSV lines."""
+    given = {"from": "truth.csv", "key": "tx", "column": "fraud", "absent": "negative"} | label
+    payment = {**PAYMENT, "path": "t.csv", "label": given, "label_delay_days": None if "known" in label else 3}
+    files = {
+        "t.csv": lines(*(f"{name},2025-03-01T10:00Z,u,d" for name in "abcd")),
+        "truth.csv": lines(*rows, header=header),
+    }
+    return lambda **options: read(files, events={"payment": payment}, **options)
+
+
+def test_a_label_table_without_rows_names_nobody(read):
+    log = told_elsewhere(read, [])().log
+    assert log.label.tolist() == [0] * 4 and (log.label_known_time - log.event_time == 3 * DAY).all()
+    assert told_elsewhere(read, [], absent="unlabelled")().log.label.tolist() == [UNLABELLED] * 4
+
+
+def test_whom_a_rejected_row_of_a_label_table_names_has_no_label(read, tmp_path):
+    reading = told_elsewhere(read, ["a,1", "b,maybe", "c,1", "c,maybe", "x,0"])
+    with pytest.raises(DataError, match="label not understood"):
+        reading()
+    ingested = reading(quarantine=str(tmp_path / "q"))
+    assert ingested.log.label.tolist() == [1, UNLABELLED, UNLABELLED, 0]
+    summary = ingested.report.tables[-1]
+    assert (summary.name, summary.kind) == ("data.events.payment.label", "labels")
+    assert (summary.rows, summary.kept, summary.rejected) == (5, 3, 2)
+    (file,) = ingested.report.quarantine
+    assert pq.read_table(file)["tx"].to_pylist() == ["b", "c"]
+
+
+def test_a_label_whose_known_time_cannot_be_read_is_none(read, tmp_path):
+    reading = told_elsewhere(read, ["a,1,soon", "b,1,2025-04-01T00:00Z"], header="tx,fraud,since", known="since")
+    log = reading(quarantine=str(tmp_path / "q")).log
+    assert log.label.tolist() == [UNLABELLED, 1, 0, 0] and log.label_known_time[0] == NEVER
+
+
+@pytest.mark.parametrize("row", ["b,1,more", ",1"])
+def test_a_row_that_labels_nobody_knows_whom_is_a_fault_where_silence_is_a_verdict(read, tmp_path, row):
+    quarantine = str(tmp_path / "q")
+    with pytest.raises(DataError) as raised:
+        told_elsewhere(read, ["a,1", row])(quarantine=quarantine)
+    fault = faults_of(raised)["label-nobody", "tx"]
+    assert fault.rows == (2,) and "data.events.payment.label.absent=unlabelled" in fault.remedy
+    assert not (tmp_path / "q").exists()
+    log = told_elsewhere(read, ["a,1", row], absent="unlabelled")(quarantine=quarantine).log
+    assert log.label.tolist() == [1, UNLABELLED, UNLABELLED, UNLABELLED]
+
+
 def test_labels_that_are_lists_or_broken_bytes_are_not_understood(read, tmp_path):
     for labels in ([[1], [0]], [b"1", b"\xff"]):
         table = {"id": [1, 2], "t": ["2025-03-01", "2025-03-02"], "u": [7, 8], "d": pa.nulls(2), "y": labels}
