@@ -27,7 +27,7 @@ FIRST_TIME = -2_208_988_800_000_000
 LAST_TIME = 7_258_118_400_000_000
 """2200-01-01 in µs."""
 
-_BAD, _LOCAL, _ZONED, _DATE = 0, 1, 2, 3
+_BAD, _LOCAL, _ZONED, _DATE, _ZONED_DATE = 0, 1, 2, 3, 4
 _UNIT_MICROS = {"min": 60_000_000, "s": 1_000_000, "ms": 1_000, "us": 1, "ns": 1}
 
 
@@ -142,8 +142,9 @@ class Times:
 def parse_times(array: pa.Array, column: TimeColumn, *, timezone: str | None, dst: str, nulls: frozenset[str]) -> Times:
     """Read a column of instants.
 
-    A time without a zone is in `timezone`; a date is the first instant of its day there. `dst` chooses, where clocks
-    were put back or forward, the earlier or later of the instants that the offsets before and after give.
+    A time without a zone is in `timezone`; a date is the first instant of its day there, or in a zone of its own. `dst`
+    chooses, where clocks were put back or forward, the earlier or later of the instants that the offsets before and
+    after give.
     """
     count = len(array)
     nan = _nan(array)
@@ -172,6 +173,9 @@ def parse_times(array: pa.Array, column: TimeColumn, *, timezone: str | None, ds
     if timezone is not None and date.any():
         micros, last, skipped = _localise_dates(micros, date, timezone)
         nonexistent = nonexistent | skipped
+    zoned_date = kind == _ZONED_DATE
+    last = np.where(zoned_date, micros + MICROSECONDS_PER_DAY - 1, last)
+    date = date | zoned_date
     outside = (micros < FIRST_TIME) | (micros >= LAST_TIME)
     bad = ~missing & ((kind == _BAD) | outside)
     nothing = missing | bad | zoneless | ambiguous | nonexistent
@@ -202,7 +206,9 @@ def _declared_times(micros: np.ndarray, kind: np.ndarray, nulls: frozenset[str])
         return np.zeros(len(micros), bool)
     declared, of = _parse_iso(*text_buffers(pa.array(words)))
     plain, zoned = declared[(of == _LOCAL) | (of == _DATE)], declared[of == _ZONED]
-    return (np.isin(micros, plain) & (kind != _BAD)) | (np.isin(micros, zoned) & (kind == _ZONED))
+    return (np.isin(micros, plain) & (kind != _BAD)) | (
+        np.isin(micros, zoned) & ((kind == _ZONED) | (kind == _ZONED_DATE))
+    )
 
 
 def _nan(array: pa.Array) -> np.ndarray:
@@ -215,7 +221,9 @@ def _parse_text_times(array: pa.StringArray, format: str | None) -> tuple[np.nda
     if format is None:
         return _parse_iso(*text_buffers(array))
     written = parse_written(array, format)
-    read_as = _ZONED if written.zoned else _LOCAL if written.timed else _DATE
+    read_as = {
+        (True, True): _ZONED, (True, False): _LOCAL, (False, True): _ZONED_DATE, (False, False): _DATE,
+    }[written.timed, written.zoned]  # fmt: skip
     return written.micros, np.where(written.good, read_as, _BAD).astype(np.int8)
 
 

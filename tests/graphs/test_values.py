@@ -16,7 +16,8 @@ from graphs.schema import NULL_WORDS, CsvFormat, LabelColumn, TimeColumn
 from graphs.values import as_text, parse_labels, parse_numbers, parse_times, read_keys
 
 NULLS = frozenset(NULL_WORDS)
-DAY = 86_400_000_000
+HOUR = 3_600_000_000
+DAY = 24 * HOUR
 
 
 def times(cells, *, timezone="UTC", dst="error", kind=None, nulls=NULLS, **column):
@@ -121,6 +122,14 @@ def test_a_date_is_the_start_of_its_day_and_known_by_its_end():
     found = times(["2025-03-01"], timezone="Europe/Berlin")
     assert found.micros[0] == instant("2025-03-01T00:00:00+01:00")
     assert found.last[0] == found.micros[0] + DAY - 1
+
+
+@pytest.mark.parametrize("cell", ["2025-03-10Z", "2025-03-10+02:00", "2025-03-10 UTC"])
+def test_a_date_with_a_zone_is_known_by_the_end_of_its_day_there(cell):
+    found = times([cell, "soon", ""], format="%Y-%m-%d %z", timezone="Europe/Madrid")
+    start = instant("2025-03-10T00:00:00Z") - (2 * HOUR if "+" in cell else 0)
+    assert (found.micros.tolist(), found.last.tolist()) == ([start, 0, 0], [start + DAY - 1, 0, 0])
+    assert found.date_only.tolist() == [True, False, False] and found.fine.tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize(
