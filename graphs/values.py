@@ -158,7 +158,7 @@ def parse_times(array: pa.Array, column: TimeColumn, *, timezone: str | None, ds
         offsets, data = text_buffers(array)
         micros, good = _parse_counts(offsets, data, _UNIT_MICROS[column.unit], column.unit == "ns")
         kind = np.where(good, _ZONED, _BAD).astype(np.int8)
-        missing = _among(array, ~good, nulls) | _digit_words(array, nulls)
+        missing = _among(array, ~good, nulls) | (good & _declared_counts(array, nulls))
     else:
         micros, kind = _take_typed_times(array, column.unit)
         missing = ~_present(array) | _digit_words(array, nulls)
@@ -198,13 +198,21 @@ def _digit_words(array: pa.Array, nulls: frozenset[str]) -> np.ndarray:
     return is_word(array, words) if words else np.zeros(len(array), bool)
 
 
+def _declared_counts(array: pa.StringArray, nulls: frozenset[str]) -> np.ndarray:
+    """Counts that are declared to mean nothing: -1.0 by -1, and 0000 by itself."""
+    if not any(_PLAIN_NUMBER.fullmatch(word) for word in nulls):
+        return _digit_words(array, nulls)
+    values, _, _ = _parse_decimals(*text_buffers(array), ord("."), ord(","))
+    return _sentinel_numbers(values, nulls) | _digit_words(array, nulls)
+
+
 def _declared_times(micros: np.ndarray, kind: np.ndarray, nulls: frozenset[str]) -> np.ndarray:
     """Times that are declared to mean nothing, however they are written: 1900-01-01 00:00:00 by 1900-01-01. Words
     without a zone mean the clock as it stands in the file, which for instants is that of UTC."""
     words = [word for word in nulls if word[:1].isdigit()]
     if not words:
         return np.zeros(len(micros), bool)
-    declared, of = _parse_iso(*text_buffers(pa.array(words)))
+    declared, of = _parse_iso(*text_buffers(pa.array([word.upper() for word in words])))
     plain, zoned = declared[(of == _LOCAL) | (of == _DATE)], declared[of == _ZONED]
     return (np.isin(micros, plain) & (kind != _BAD)) | (
         np.isin(micros, zoned) & ((kind == _ZONED) | (kind == _ZONED_DATE))

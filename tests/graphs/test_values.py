@@ -89,6 +89,20 @@ def test_a_declared_date_is_missing_however_it_is_written(cells, column, word):
     assert (found.missing.tolist(), found.bad.tolist()) == ([True, False], [False, False])
 
 
+@pytest.mark.parametrize("word", ["1970-01-01 00:00:00 utc", "1970-01-01t02:00+02:00", "1970-01-01 00:00 gmt"])
+def test_a_declared_instant_is_missing_however_it_is_written(word):
+    cells = ["1970-01-01T00:00:00Z", "1970-01-01 00:00:00 UTC", "1970-01-01 01:00+01:00", "1970-01-02T00:00Z"]
+    assert times(cells, nulls=NULLS | {word}).missing.tolist() == [True, True, True, False]
+    assert times(["1970-01-01Z"], nulls=NULLS | {word}, format="%F%z").missing.tolist() == [True]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "ns"])
+def test_a_declared_count_is_missing_however_it_is_written(unit):
+    cells = ["-1", "-1.0", " -01.00", "0000", "0", "-2", "-1.5", "(1)"]
+    found = times(cells, unit=unit, nulls=NULLS | {"-1", "0000"})
+    assert found.missing.tolist() == [True] * 4 + [False] * 4 and found.bad.tolist() == [False] * 7 + [True]
+
+
 def test_a_declared_time_that_no_event_can_have_is_missing():
     found = times(
         ["9999-12-31 00:00:00", "0001-01-01T00:00Z", "9999-12-30"], nulls=NULLS | {"9999-12-31", "0001-01-01"}
