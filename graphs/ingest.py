@@ -107,10 +107,13 @@ def ingest(schema: DataSchema) -> Ingested:
     kept_entities = [
         _entity_rows(columns, table, findings) for columns, table in zip(entities, schema.entities, strict=True)
     ]
-    quarantining = _settle(findings, schema)
+    read = {columns.key.removeprefix("data."): columns for columns in (*events, *entities)}
+    read |= {f"labels.{key.removeprefix('data.')}": source.read for key, source in sources.items()}
+    if schema.quarantine is not None:
+        _refuse_own_quarantine(read, Path(schema.quarantine), findings)
+    _settle(findings, schema)
     made = _assemble([kept.columns for kept in kept_events], [kept.columns for kept in kept_entities], schema)
-    labels = [source.read for source in sources.values()]
-    files = _write_quarantine([*events, *entities, *labels], findings, schema) if quarantining else ()
+    files = () if schema.quarantine is None else _write_quarantine(read, Path(schema.quarantine), findings, schema)
     report = ValidationReport(
         tables=(
             *(_summarise(kept, "events") for kept in kept_events),
@@ -143,8 +146,8 @@ def ingest_into(schema: DataSchema, folder: Path) -> Ingested:
     return ingested
 
 
-def _settle(findings: Findings, schema: DataSchema) -> bool:
-    """Raise what cannot be passed over; True if rows are to be rejected."""
+def _settle(findings: Findings, schema: DataSchema) -> None:
+    """Raise what cannot be passed over."""
     faults = (*findings.missing_files, *findings.file_faults, *findings.row_faults)
     if faults and faults == findings.missing_files:
         raise NotFoundError("\n".join(map(str, faults)))
@@ -157,7 +160,6 @@ def _settle(findings: Findings, schema: DataSchema) -> bool:
             "Mend the faults, or raise data.max_rejects.",
         )  # fmt: skip
         raise DataError((*faults, limit))
-    return rejects > 0
 
 
 # ---------------------------------------------------------------------------------- labels from elsewhere
@@ -681,7 +683,9 @@ def _entity_codes(columns: Columns, ids: pa.StringArray) -> np.ndarray:
     key = columns.keys.get(("role", ""))
     if key is None:
         return np.zeros(0, np.int32)
-    return pc.index_in(key.values, value_set=ids).to_numpy(zero_copy_only=False).astype(np.int32)[key.codes]
+    # Ids that only rejected rows held are none of `ids`.
+    at = pc.fill_null(pc.index_in(key.values, value_set=ids), MISSING).to_numpy(zero_copy_only=False)
+    return at.astype(np.int32)[key.codes]
 
 
 def _attributes(columns: Columns, table: EntityTable, ids: pa.StringArray) -> EntityAttributes:
@@ -735,23 +739,37 @@ def _summarise(kept: _Kept, kind: str) -> TableSummary:
     )
 
 
-def _write_quarantine(tables: Sequence[Columns], findings: Findings, schema: DataSchema) -> tuple[str, ...]:
-    """Write each table's rejected rows, as they stand in the files, with file, row and reasons; return the files."""
-    assert schema.quarantine is not None
-    folder = Path(schema.quarantine)
-    folder.mkdir(parents=True, exist_ok=True)
+def _refuse_own_quarantine(tables: Mapping[str, Columns], folder: Path, findings: Findings) -> None:
+    """A file that is read must not be written over with what is left to mend in it."""
+    targets = {(folder / f"{name}.parquet").resolve() for name in tables}
+    for file in dict.fromkeys(file for columns in tables.values() for file in columns.files):
+        if Path(file).resolve() in targets:
+            findings.file_fault(
+                "quarantine", file, None, "is read, and is where rejected rows would be written",
+                "Move it to another folder, or set data.quarantine to another one.",
+            )  # fmt: skip
+
+
+def _write_quarantine(
+    tables: Mapping[str, Columns], folder: Path, findings: Findings, schema: DataSchema
+) -> tuple[str, ...]:
+    """Write each table's rejected rows, as they stand in the files, with file, row and reasons; return the files, named
+    as the `tables`. What an earlier run wrote for a table that has none is removed."""
     written = []
-    for columns in tables:
+    for name, columns in tables.items():
+        target = folder / f"{name}.parquet"
         parts = [
             _rejected_rows(Path(file), findings.rejects[columns.key, file], schema)
             for file in columns.files
             if (columns.key, file) in findings.rejects
         ]
         if parts:
-            target = folder / f"{columns.name}.parquet"
+            folder.mkdir(parents=True, exist_ok=True)
             with whole_file(target) as made:
                 pq.write_table(pa.concat_tables(parts, promote_options="default"), made)
             written.append(str(target))
+        elif target.is_file():
+            target.unlink()
     return tuple(written)
 
 
@@ -773,7 +791,8 @@ def _rejected_rows(file: Path, found: Sequence[tuple[np.ndarray, str]], schema: 
             if block.lines:
                 made["raw_line"] = pa.array([block.lines.get(int(row)) for row in hit], pa.string())
             cells = {name: _as_they_stand(array.take(pa.array(hit))) for name, array in block.columns.items()}
-            parts.append(pa.table(made | cells))
+            # The reasons of before, in a file that came out of quarantine, give way to those of now.
+            parts.append(pa.table(made | cells | made))
     return pa.concat_tables(parts, promote_options="default")
 
 

@@ -245,6 +245,7 @@ def test_whom_a_rejected_row_of_a_label_table_names_has_no_label(read, tmp_path)
     assert (summary.name, summary.kind) == ("data.events.payment.label", "labels")
     assert (summary.rows, summary.kept, summary.rejected) == (5, 3, 2)
     (file,) = ingested.report.quarantine
+    assert file.endswith("labels.events.payment.parquet")
     assert pq.read_table(file)["tx"].to_pylist() == ["b", "c"]
 
 
@@ -348,13 +349,13 @@ def test_all_faults_are_told_at_once(read):
 def test_rows_at_fault_go_to_quarantine_as_they_are_with_reasons(read, tmp_path):
     ingested = read({"t.csv": BROKEN}, events={"payment": FULL}, quarantine=str(tmp_path / "q"))
     assert ingested.log.event_ids.to_pylist() == ["1", "6"]
-    table = pq.read_table(tmp_path / "q" / "payment.parquet").to_pylist()
+    table = pq.read_table(tmp_path / "q" / "events.payment.parquet").to_pylist()
     assert [row["rejected_row"] for row in table] == [2, 3, 4, 5]
     assert table[1]["a"] == "five" and "a: not a number" in table[1]["rejected_for"]
     assert [row["raw_line"] for row in table] == [None, None, None, "5,2025-03-01,u1"]
     summary = ingested.report.tables[0]
     assert (summary.rows, summary.kept, summary.rejected) == (6, 2, 4)
-    assert [path.name for path in (tmp_path / "q").iterdir()] == ["payment.parquet"]
+    assert [path.name for path in (tmp_path / "q").iterdir()] == ["events.payment.parquet"]
 
 
 def test_a_row_is_left_out_of_the_table_that_finds_it_at_fault_only(read, tmp_path):
@@ -366,7 +367,7 @@ def test_a_row_is_left_out_of_the_table_that_finds_it_at_fault_only(read, tmp_pa
         "payment": (1, 2),
         "login": (2, 1),
     }
-    reasons = pq.read_table(tmp_path / "q" / "payment.parquet")["rejected_for"].to_pylist()
+    reasons = pq.read_table(tmp_path / "q" / "events.payment.parquet")["rejected_for"].to_pylist()
     assert [reason.count(";") for reason in reasons] == [0, 0]
 
 
@@ -382,7 +383,7 @@ def test_one_cell_that_is_no_text_is_the_fault_of_one_row(read, tmp_path):
 def test_rows_with_other_numbers_of_fields_are_kept_whole_in_quarantine(read, tmp_path):
     odd = ['"1",2025-03-01,u1', '2,2025-03-01,"a,\n""b""",d,"é"', "", '"3"', "4,2025-03-01,u,d,"]
     read({"t.csv": lines(*odd, "5,2025-03-01,u,d", "6").rstrip()}, quarantine=str(tmp_path / "q"))
-    table = pq.read_table(tmp_path / "q" / "payment.parquet")
+    table = pq.read_table(tmp_path / "q" / "events.payment.parquet")
     assert table["raw_line"].to_pylist() == [*filter(None, odd), "6"]
 
 
@@ -392,8 +393,44 @@ def test_columns_that_have_no_text_of_their_own_go_to_quarantine_too(read, tmp_p
     twice = pa.table(columns | others).append_column("l", pa.array([1, 2]))
     pq.write_table(twice, tmp_path / "t.parquet")
     read({}, events={"payment": {**PAYMENT, "path": "t.parquet"}}, quarantine=str(tmp_path / "q"))
-    (row,) = pq.read_table(tmp_path / "q" / "payment.parquet").to_pylist()
+    (row,) = pq.read_table(tmp_path / "q" / "events.payment.parquet").to_pylist()
     assert [row[name] for name in "lsbn"] == ["[1, null]", '{"a": "é"}', "b'\\xff'", None]
+
+
+def test_tables_of_one_name_have_files_of_their_own_in_quarantine(read, tmp_path):
+    files = {"t.csv": lines("1,soon,c1", header="id,t,card"), "c.csv": "card,n\nc1,many\nc2,3\n"}
+    events = {"card": {"path": "t.csv", "id": "id", "time": "t", "roles": {"card": "card"}}}
+    entities = {"card": {"path": "c.csv", "id": "card", "numeric": ["n"]}}
+    report = read(files, events=events, entities=entities, quarantine=str(tmp_path / "q")).report
+    assert report.quarantine == tuple(str(tmp_path / "q" / f"{kind}.card.parquet") for kind in ("events", "entities"))
+    assert [len(pq.read_table(file)) for file in report.quarantine] == [1, 1]
+
+
+def test_what_an_earlier_run_put_into_quarantine_goes_with_its_faults(read, tmp_path):
+    quarantine = tmp_path / "q"
+    read({"t.csv": BROKEN}, events={"payment": FULL}, quarantine=str(quarantine))
+    (quarantine / "notes.txt").touch()
+    mended = lines("1,2025-03-01T10:00Z,u1,d1,5,1", header="id,t,u,d,a,l")
+    assert read({"t.csv": mended}, events={"payment": FULL}, quarantine=str(quarantine)).report.quarantine == ()
+    assert [path.name for path in quarantine.iterdir()] == ["notes.txt"]
+
+
+def test_rows_out_of_quarantine_have_the_reasons_of_now(read, tmp_path):
+    quarantine = [tmp_path / "q", tmp_path / "q2"]
+    read({"t.csv": BROKEN}, events={"payment": FULL}, quarantine=str(quarantine[0]))
+    again = {**FULL, "path": str(quarantine[0] / "events.payment.parquet")}
+    read({}, events={"payment": {**again, "time": "d", "label": None}}, quarantine=str(quarantine[1]))
+    reasons = pq.read_table(quarantine[1] / "events.payment.parquet")["rejected_for"].to_pylist()
+    assert all("d: not a time" in reason for reason in reasons[:3]) and not any("t: not" in row for row in reasons)
+
+
+def test_a_file_that_is_read_is_not_written_over_by_its_own_quarantine(read, tmp_path):
+    read({"t.csv": BROKEN}, events={"payment": FULL}, quarantine=str(tmp_path / "q"))
+    file = tmp_path / "q" / "events.payment.parquet"
+    before = file.read_bytes()
+    with pytest.raises(DataError) as raised:
+        read({}, events={"payment": {**FULL, "path": str(file)}}, quarantine=str(tmp_path / "q"))
+    assert ("quarantine", None) in faults_of(raised) and file.read_bytes() == before
 
 
 def test_too_many_rejects_are_an_error_and_nothing_is_written(read, tmp_path):
@@ -410,7 +447,7 @@ def test_faults_of_a_whole_file_are_not_for_quarantine(read, tmp_path):
 def test_the_reasons_in_quarantine_identify_nobody(read, tmp_path):
     text = lines("1,4111111111111111,ana@example.org,d1", "2,2025-03-01,u1,d1")
     report = read({"t.csv": text}, quarantine=str(tmp_path / "q")).report
-    reasons = pq.read_table(tmp_path / "q" / "payment.parquet")["rejected_for"].to_pylist()
+    reasons = pq.read_table(tmp_path / "q" / "events.payment.parquet")["rejected_for"].to_pylist()
     for told in (str(report), json.dumps(report.to_json()), str(reasons)):
         assert "4111111111111111" not in told and "ana@" not in told
 
