@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from graphs.errors import ConfigError, RingtraceError
+from graphs.errors import ConfigError
 
 RECORDS = ("config.yaml", "run.json", "validation.json")
 """What a run says of itself, beside its results and its log."""
@@ -63,14 +63,14 @@ def verb_of(folder: Path) -> str | None:
 
 @contextmanager
 def kept_records(folder: Path) -> Iterator[None]:
-    """Put the records in `folder` back as they were if a user's fault stops the block: they go with the results of an
-    earlier run there. Where there are no results, the records of the failure stay."""
+    """Put the records in `folder` back as they were if anything stops the block: they go with the results of an earlier
+    run there. Where there are no results, the records of the failure stay."""
     before = {name: (folder / name).read_bytes() for name in RECORDS if (folder / name).is_file()}
     if not results_in(folder):
         before = {}
     try:
         yield
-    except RingtraceError:
+    except BaseException:
         for name, content in before.items():
             (folder / name).write_bytes(content)
         raise
