@@ -138,6 +138,15 @@ def test_all_problems_are_told_at_once_with_their_keys_and_suggestions():
             {"entities": {"is_new": {"path": "u.csv", "id": "i"}}},
             "data.entities.is_new: is_new is the name of a column",
         ),
+        (
+            {"roles": {"a/b": "x"}},
+            "data.events.payment.roles.a/b: 'a/b' names files and pages, and so can hold none of / ",
+        ),
+        (
+            {"roles": {"buyer": {"column": "b", "type": "a\\b"}}},
+            "data.events.payment.roles.buyer.type: 'a\\\\b' names files",
+        ),
+        ({"entities": {"../x": {"path": "u.csv", "id": "i"}}}, "data.entities.../x: '../x' names files and pages"),
         ({"id": 7}, "data.events.payment.id: expected text, got 7; as text it is written"),
     ],
 )
@@ -158,6 +167,17 @@ def test_a_zone_in_a_format_is_no_plain_text(format, zone):
 @pytest.mark.parametrize("format", ["%a %b %d %Y %T GMT%z", "%FT%T", "%d-%m-20%y %Hh%M", "%Y-%m%d:%H%M", "Z%Y%m%d"])
 def test_other_plain_text_in_a_format_is_no_zone(format):
     assert schema(time={"column": "t", "format": format}).events[0].time.format == format
+
+
+def test_the_name_of_an_event_table_is_no_path():
+    told = problems(
+        "path: x.csv\nevents: {payment: {time: t, roles: {user: u}}, pay/ment: {time: t, roles: {user: u}}}"
+    )
+    assert told == ["data.events.pay/ment: 'pay/ment' names files and pages, and so can hold none of / \\"]
+
+
+def test_a_role_with_a_type_of_its_own_may_be_called_anything():
+    assert schema(roles={"from/to": {"column": "u", "type": "user"}}).events[0].roles[0].name == "from/to"
 
 
 def test_one_role_cannot_be_of_two_types():
