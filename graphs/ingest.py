@@ -102,6 +102,8 @@ def ingest(schema: DataSchema) -> Ingested:
         for columns, table in zip(entities, schema.entities, strict=True)
     ]
     _tell_unmet(met, findings)
+    for columns, table in zip([*events, *entities], tables, strict=True):
+        _warn_label_times(columns, table, sources.get(columns.key), findings)
     # Rows of one id that differ are looked for before anything is raised: they are to be told with all other faults.
     kept_events = [_event_rows(columns, table, findings) for columns, table in zip(events, schema.events, strict=True)]
     kept_entities = [
@@ -268,17 +270,57 @@ def _absent_known(columns: Columns, table: EventTable | EntityTable) -> np.ndarr
 
 
 def _warn_never_known(columns: Columns, label: LabelColumn, rows: np.ndarray, findings: Findings) -> None:
-    at = np.flatnonzero(rows)
-    if label.absent != "negative" or not len(at):
+    if label.absent != "negative":
         return
     key = "label_delay_days" if columns.key.startswith("data.events.") else "label_known"
-    findings.warn(
-        "label-time", columns.files[columns.file[at[0]]], None,
+    message = (
         f"rows that {label.source} does not mention are negative, but this never counts as known: nothing can be "
-        "learnt from them",
-        f"Set {columns.key}.{key} to say since when such a row is known to be negative.",
-        rows=columns.row[at[:5]], count=len(at),
-    )  # fmt: skip
+        "learnt from them"
+    )
+    remedy = f"Set {columns.key}.{key} to say since when such a row is known to be negative."
+    _warn_rows(columns, rows, findings, "label-time", None, message, remedy)
+
+
+def _warn_label_times(
+    columns: Columns, table: EventTable | EntityTable, source: _LabelSource | None, findings: Findings
+) -> None:
+    """Name the labels whose time is empty, in the table that was to tell it, and those known before their event."""
+    if table.label is None or LABEL not in columns.arrays:
+        return
+    told, known, says = columns, table.label_known, ""
+    if source is not None and table.label.known is not None:
+        told, known, says = source.read, table.label.known, f", as {table.label.source} says"
+    if known is not None:
+        untold = (told.arrays[LABEL] != UNLABELLED) & (told.arrays[LABEL_KNOWN] == NEVER)
+        message = "a label, but not since when it is known: it never counts as known"
+        remedy = "Fill it in, or use label_delay_days." if TIME in told.arrays else "Fill it in."
+        _warn_rows(told, untold, findings, "label-time", known.column, message, remedy)
+    if TIME in columns.arrays:
+        since = columns.arrays[LABEL_KNOWN]
+        early = (columns.arrays[LABEL] != UNLABELLED) & (since < columns.arrays[TIME])
+        column = None if known is None or says else known.column
+        message = f"known before the event happened{says}"
+        _warn_rows(columns, early, findings, "early-label", column, message, "Check it.", times=since)
+
+
+def _warn_rows(
+    columns: Columns,
+    rows: np.ndarray,
+    findings: Findings,
+    code: str,
+    column: str | None,
+    message: str,
+    remedy: str,
+    *,
+    times: np.ndarray | None = None,
+) -> None:
+    """A warning for each file that holds some of `rows`, a mask, which are not at fault otherwise."""
+    rows = rows & ~_rejected(columns, findings)
+    for place in np.unique(columns.file[rows]):
+        at = np.flatnonzero(rows & (columns.file == place))
+        shown = [] if times is None else [shown_time(times[row]) for row in at[:5]]
+        file = columns.files[place]
+        findings.warn(code, file, column, message, remedy, rows=columns.row[at[:5]], values=shown, count=len(at))
 
 
 def _known_since(source: Columns) -> np.ndarray:

@@ -235,6 +235,23 @@ def test_a_label_table_without_rows_names_nobody(read):
     assert told_elsewhere(read, [], absent="unlabelled")().log.label.tolist() == [UNLABELLED] * 4
 
 
+def test_times_of_labels_are_looked_at_wherever_labels_and_times_stand(read):
+    rows = ["1,2025-03-01T10:00Z,u,d,1,", "2,2025-03-01T10:00Z,u,d,0,2025-02-01", "3,2025-03-01T10:00Z,u,d,,"]
+    files = {"t.csv": lines(*rows, header="id,t,u,d,l,k"), "l.csv": "tx,y,since\n1,1,\n2,0,2025-02-01\n3,,\n"}
+    source = {"from": "l.csv", "key": "tx", "column": "y"}
+    for table in ({"label": "l", "label_known": "k"}, {"label": source, "label_known": "k"},
+                  {"label": source | {"known": "since"}}):  # fmt: skip
+        report = read(files, events={"payment": {**PAYMENT, "path": "t.csv", **table}}).report
+        found = {fault.code: fault for fault in report.warnings}
+        assert set(found) == {"label-time", "early-label"}, table
+        assert found["label-time"].rows == (1,) and found["early-label"].rows == (2,)
+        assert (found["label-time"].column, found["early-label"].column) == (
+            ("k", "k") if "label_known" in table else ("since", None)
+        )
+        assert found["early-label"].file.endswith("t.csv")
+        assert found["early-label"].values == ("2025-02-01T23:59:59.999999Z",)
+
+
 def test_whom_a_rejected_row_of_a_label_table_names_has_no_label(read, tmp_path):
     reading = told_elsewhere(read, ["a,1", "b,maybe", "c,1", "c,maybe", "x,0"])
     with pytest.raises(DataError, match="label not understood"):
