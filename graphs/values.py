@@ -61,8 +61,11 @@ def as_text(array: pa.Array) -> tuple[pa.StringArray, np.ndarray]:
         whole = np.where(bad | absent, 0, values).astype(np.int64)
         return pa.array(whole, mask=bad | absent).cast(pa.string()), bad
     if pa.types.is_decimal(kind):
-        text = array.cast(pa.string())
-        return pc.replace_substring_regex(text, r"\.0+$", ""), bad
+        text = pc.replace_substring_regex(array.cast(pa.string()), r"\.0+$", "")
+        fraction = pc.match_substring(text, ".")
+        return pc.if_else(fraction, pa.scalar(None, pa.string()), text), pc.fill_null(fraction, False).to_numpy(
+            zero_copy_only=False
+        )
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
         try:
             return array.cast(pa.binary()).cast(pa.string()), bad
@@ -76,7 +79,9 @@ def as_text(array: pa.Array) -> tuple[pa.StringArray, np.ndarray]:
 
 
 def category_text(array: pa.Array) -> pa.Array:
-    """A column of floats as text, those with a fraction in their shortest form; other columns as they are."""
+    """A column of floats or decimals as text, those with a fraction in their shortest form; others as they are."""
+    if pa.types.is_decimal(array.type):
+        return pc.replace_substring_regex(array.cast(pa.string()), r"\.0+$|(\.\d*[1-9])0+$", r"\1")
     if not pa.types.is_floating(array.type):
         return array
     text, fraction = as_text(array)
@@ -238,7 +243,10 @@ def _parse_text_times(array: pa.StringArray, format: str | None) -> tuple[np.nda
 def _take_typed_times(array: pa.Array, unit: str) -> tuple[np.ndarray, np.ndarray]:
     kind = array.type
     if pa.types.is_timestamp(kind):
-        micros = array.cast(pa.timestamp("us", tz=kind.tz), safe=False).cast(pa.int64())
+        if kind.unit in ("s", "ms"):
+            micros = _scale(array.cast(pa.int64()), kind.unit)
+        else:
+            micros = array.cast(pa.timestamp("us", tz=kind.tz), safe=False).cast(pa.int64())
         what = _LOCAL if kind.tz is None else _ZONED
     elif pa.types.is_date(kind):
         micros = pc.multiply(array.cast(pa.date32()).cast(pa.int32()).cast(pa.int64()), MICROSECONDS_PER_DAY)
@@ -258,6 +266,9 @@ def _take_typed_times(array: pa.Array, unit: str) -> tuple[np.ndarray, np.ndarra
 
 
 def _scale(array: pa.Array, unit: str) -> pa.Array:
+    """Whole counts as µs; what does not fit becomes an instant that none can be."""
+    if pa.types.is_uint64(array.type):
+        array = pc.min_element_wise(array, pa.scalar(2**63 - 1, pa.uint64()), skip_nulls=False)
     values = pc.fill_null(array.cast(pa.int64(), safe=False), 0).to_numpy(zero_copy_only=False)
     if unit == "ns":
         return pa.array(values // 1000)
@@ -707,9 +718,9 @@ def _parse_decimals(
 
 def parse_labels(array: pa.Array, column: LabelColumn, *, nulls: frozenset[str]) -> tuple[np.ndarray, np.ndarray]:
     """(label (rows,) int8 in {1, 0, UNLABELLED}, unknown (rows,) bool) by the words of `column`."""
-    if pa.types.is_floating(array.type):
+    if pa.types.is_floating(array.type) or pa.types.is_decimal(array.type):
         # pandas turns 0/1 with gaps into 0.0/1.0; 0.7 stays what it is and is not understood.
-        text, bad = pc.replace_substring_regex(array.cast(pa.string()), r"\.0$", ""), np.zeros(len(array), bool)
+        text, bad = pc.replace_substring_regex(array.cast(pa.string()), r"\.0+$", ""), np.zeros(len(array), bool)
     else:
         text, bad = as_text(array)
     coded = text.dictionary_encode()

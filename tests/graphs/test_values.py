@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from graphs.events import MISSING, UNLABELLED
 from graphs.schema import NULL_WORDS, CsvFormat, LabelColumn, TimeColumn
-from graphs.values import as_text, parse_labels, parse_numbers, parse_times, read_keys
+from graphs.values import as_text, category_text, parse_labels, parse_numbers, parse_times, read_keys
 
 NULLS = frozenset(NULL_WORDS)
 HOUR = 3_600_000_000
@@ -215,6 +215,22 @@ def test_counts_in_decimals_are_read_exactly(kind):
 @pytest.mark.parametrize("cell", ["1.7E9", "2025-03-01", "99999999999999999999", "1740823200000"])
 def test_what_is_no_count_of_seconds_is_bad(cell):
     assert times([cell], unit="s").bad.tolist() == [True]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_what_is_too_large_for_an_instant_is_bad_and_no_other_instant(unit):
+    count = 1_740_823_200 * 10 ** {"s": 0, "ms": 3, "us": 6, "ns": 9}[unit]
+    found = times([2**64 - 1, 2**63, count, None], kind=pa.uint64(), unit=unit)
+    assert (found.bad.tolist(), found.missing.tolist()) == ([True, True, False, False], [False, False, False, True])
+    assert found.micros[2] == instant("2025-03-01T10:00:00Z")
+    assert times([2**64 - 1], kind=pa.uint64(), unit=unit, nulls=NULLS | {str(2**64 - 1)}).missing.all()
+
+
+@pytest.mark.parametrize("unit", ["s", "ms"])
+def test_instants_of_parquet_that_do_not_fit_are_bad(unit):
+    wrapping = 1_740_823_200_000_000 // 10 ** {"s": 6, "ms": 3}[unit] + 2**64 // 10 ** {"s": 6, "ms": 3}[unit] + 1
+    found = times(pa.array([wrapping, None, 1_740_823_200]).cast(pa.timestamp(unit)))
+    assert found.bad[0] and found.missing.tolist() == [False, True, False] and not found.bad[2]
 
 
 def test_a_number_is_no_time_unless_a_unit_is_declared():
@@ -455,6 +471,14 @@ def test_ids_are_trimmed_of_spaces_and_of_nothing_else():
 def test_whole_numbers_become_their_digits():
     assert keys([7, None, 12_345_678_901]) == ["7", None, "12345678901"]
     assert keys([7.0, None]) == ["7", None]
+
+
+def test_decimals_are_ids_unless_they_have_a_fraction():
+    text, bad = as_text(pa.array([Decimal("7.00"), None, Decimal("7.50")]))
+    assert (text.to_pylist(), bad.tolist()) == (["7", None, None], [False, False, True])
+    assert category_text(pa.array([Decimal("7.00"), None, Decimal("70.50")])).to_pylist() == ["7", None, "70.5"]
+    labels, unknown = parse_labels(pa.array([Decimal("1.00"), Decimal("0.70")]), LabelColumn("l"), nulls=NULLS)
+    assert (labels.tolist(), unknown.tolist()) == ([1, UNLABELLED], [False, True])
 
 
 @pytest.mark.parametrize("cells", [[7.5], [1e300], [b"\xff"]])
