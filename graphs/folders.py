@@ -18,6 +18,14 @@ RECORDS = ("config.yaml", "run.json", "validation.json")
 """What a run says of itself, beside its results and its log."""
 
 
+def check_replaceable(folder: Path, mark: str, what: str) -> None:
+    """ConfigError where `whole_folder` would refuse `folder`: ask before the work whose results go there."""
+    if not folder.exists() or (folder / mark).is_file():
+        return
+    if not folder.is_dir() or any(folder.iterdir()):
+        raise ConfigError(f"{folder} is there and holds something else, no {what} (no {mark}); choose another folder")
+
+
 @contextmanager
 def whole_folder(folder: Path, mark: str, what: str) -> Iterator[Path]:
     """Give a folder to fill that becomes `folder` once the block has ended without an error.
@@ -26,8 +34,7 @@ def whole_folder(folder: Path, mark: str, what: str) -> Iterator[Path]:
     error it is what it was.
     Raises ConfigError if it is anything else.
     """
-    if folder.exists() and not (folder / mark).is_file() and any(folder.iterdir()):
-        raise ConfigError(f"{folder} is there and holds something else, no {what} (no {mark}); choose another folder")
+    check_replaceable(folder, mark, what)
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     old = made.with_name(f"{made.name}.old")
