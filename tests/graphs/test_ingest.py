@@ -411,7 +411,15 @@ def test_columns_that_have_no_text_of_their_own_go_to_quarantine_too(read, tmp_p
     pq.write_table(twice, tmp_path / "t.parquet")
     read({}, events={"payment": {**PAYMENT, "path": "t.parquet"}}, quarantine=str(tmp_path / "q"))
     (row,) = pq.read_table(tmp_path / "q" / "events.payment.parquet").to_pylist()
-    assert [row[name] for name in "lsbn"] == ["[1, null]", '{"a": "é"}', "b'\\xff'", None]
+    assert [row[name] for name in "lsbn"] == ["[1, null]", '{"a": "é"}', "b'\\xff'", None] and row["l (9)"] == "1"
+
+
+def test_columns_of_one_name_or_none_are_all_kept_in_quarantine(read, tmp_path):
+    text = lines("1,soon,u,d,x,y,z,w,v", header="id,t,u,d,note,note,,note (6),")
+    read({"t.csv": text}, quarantine=str(tmp_path / "q"))
+    (row,) = pq.read_table(tmp_path / "q" / "events.payment.parquet").to_pylist()
+    kept = {name: cell for name, cell in row.items() if cell in tuple("vwxyz")}
+    assert kept == {"note": "x", "note (6) (6)": "y", "(7)": "z", "note (6)": "w", "(9)": "v"}
 
 
 def test_tables_of_one_name_have_files_of_their_own_in_quarantine(read, tmp_path):
