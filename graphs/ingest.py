@@ -338,18 +338,15 @@ def _one_verdict_each(source: Columns, findings: Findings) -> np.ndarray:
     usable = (keys.codes != MISSING) & (label != UNLABELLED)
     votes = [np.bincount(keys.codes[usable & (label == verdict)], minlength=len(keys.values)) > 0 for verdict in (0, 1)]
     torn = np.flatnonzero(votes[0] & votes[1])
-    if len(torn):
-        rows = source.row[np.isin(keys.codes, torn)]
+    rows = np.isin(keys.codes, torn)
+    for place in np.unique(source.file[rows]):
+        at = np.flatnonzero(rows & (source.file == place))
+        ids = np.unique(keys.codes[at])[:5]
         findings.file_fault(
-            "label-conflict",
-            source.files[0],
-            source.columns[LABEL],
-            "ids with a positive and a negative label",
-            "Keep one verdict per id.",
-            rows=rows[:5],
-            count=len(rows),
-            values=[keys.values[int(code)].as_py() for code in torn[:5]],
-        )
+            "label-conflict", source.files[place], source.columns[LABEL], "ids with a positive and a negative label",
+            "Keep one verdict per id.", rows=source.row[at[:5]], count=len(at),
+            values=keys.values.take(pa.array(ids)).to_pylist(),
+        )  # fmt: skip
     return np.where(votes[1], 1, np.where(votes[0], 0, UNLABELLED)).astype(np.int8)
 
 

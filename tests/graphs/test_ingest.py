@@ -192,6 +192,12 @@ def test_labels_may_stand_in_another_table(read):
     files["truth.csv"] = "tx,fraud\nb,true\nb,false\n"
     with pytest.raises(DataError, match="a positive and a negative label"):
         read(files, events=events)
+    label["from"] = "*truth.csv"
+    files |= {"1truth.csv": "tx,fraud\na,true\n", "truth.csv": "tx,fraud\nc,true\nb,true\nb,false\n"}
+    with pytest.raises(DataError) as raised:
+        read(files, events=events)
+    (fault,) = raised.value.faults
+    assert fault.file.endswith("/truth.csv") and (fault.rows, fault.values) == ((2, 3), ("b",))
 
 
 def test_ids_of_a_label_table_that_meet_no_row_are_told(read):
