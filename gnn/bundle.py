@@ -36,6 +36,9 @@ from graphs.folders import whole_folder
 log = logging.getLogger(__name__)
 
 FORMAT = 5
+BUNDLE = ("bundle.yaml", "model bundle")
+"""What marks the folder of a bundle, and what that is."""
+
 EVENTS = "events"
 """Name of the event task among spaces and calibrators; node tasks go by their entity type."""
 
@@ -87,7 +90,7 @@ class Bundle:
 
     def save(self, folder: Path) -> Bundle:
         """Write the bundle to `folder`, whole or not at all; returns it with its version."""
-        with whole_folder(folder, "bundle.yaml", "model bundle") as made:
+        with whole_folder(folder, *BUNDLE) as made:
             version = self._write(made)
         log.info("bundle %s written", version)
         return Bundle(**{**self.__dict__, "version": version})

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from gnn.board import Board
-from gnn.bundle import EVENTS, Bundle
+from gnn.bundle import BUNDLE, EVENTS, Bundle
 from gnn.calibration import Calibrator, fit_calibrator
 from gnn.checkpoint import Checkpoint
 from gnn.evaluation import Evaluation, EvaluationSpec, ScoredRows, evaluate, short
@@ -37,11 +37,11 @@ from gnn.trainer import TrainerSpec
 from gnn.workbench import TrainedNetworks, Workbench
 from graphs.behaviour import BehaviourSpec
 from graphs.errors import ConfigError, NotFoundError, check_fields
-from graphs.folders import whole_file, write_json
+from graphs.folders import check_replaceable, whole_file, write_json
 from graphs.ingest import Ingested, ingest, ingest_into
 from graphs.leaks import refuse_answer_columns
 from graphs.schema import DataSchema
-from graphs.store import fingerprint, save_log
+from graphs.store import LOG, fingerprint, save_log
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +115,8 @@ def train(
         raise ConfigError(f"trainer.device: got {trainer.device}, but model=hetero_sage is trained on the CPU")
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
+    check_replaceable(folder / "bundle", *BUNDLE)
+    check_replaceable(folder / "history", *LOG)
     begun = _checkpoints(resume_from)
     ingested = ingest_into(DataSchema.from_config(dict(data)), folder)
     refuse_answer_columns(ingested.log, allowed=allow_columns)

@@ -12,10 +12,18 @@ from typing import Any
 
 import yaml
 
-from graphs.errors import ConfigError, RingtraceError
+from graphs.errors import ConfigError
 
 RECORDS = ("config.yaml", "run.json", "validation.json")
 """What a run says of itself, beside its results and its log."""
+
+
+def check_replaceable(folder: Path, mark: str, what: str) -> None:
+    """ConfigError where `whole_folder` would refuse `folder`: ask before the work whose results go there."""
+    if not folder.exists() or (folder / mark).is_file():
+        return
+    if not folder.is_dir() or any(folder.iterdir()):
+        raise ConfigError(f"{folder} is there and holds something else, no {what} (no {mark}); choose another folder")
 
 
 @contextmanager
@@ -26,8 +34,7 @@ def whole_folder(folder: Path, mark: str, what: str) -> Iterator[Path]:
     error it is what it was.
     Raises ConfigError if it is anything else.
     """
-    if folder.exists() and not (folder / mark).is_file() and any(folder.iterdir()):
-        raise ConfigError(f"{folder} is there and holds something else, no {what} (no {mark}); choose another folder")
+    check_replaceable(folder, mark, what)
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     old = made.with_name(f"{made.name}.old")
@@ -63,14 +70,14 @@ def verb_of(folder: Path) -> str | None:
 
 @contextmanager
 def kept_records(folder: Path) -> Iterator[None]:
-    """Put the records in `folder` back as they were if a user's fault stops the block: they go with the results of an
-    earlier run there. Where there are no results, the records of the failure stay."""
+    """Put the records in `folder` back as they were if anything stops the block: they go with the results of an earlier
+    run there. Where there are no results, the records of the failure stay."""
     before = {name: (folder / name).read_bytes() for name in RECORDS if (folder / name).is_file()}
     if not results_in(folder):
         before = {}
     try:
         yield
-    except RingtraceError:
+    except BaseException:
         for name, content in before.items():
             (folder / name).write_bytes(content)
         raise

@@ -86,28 +86,41 @@ def ingest(schema: DataSchema) -> Ingested:
     findings = Findings()
     events = [read_event_table(table, schema, findings) for table in schema.events]
     entities = [read_entity_table(table, schema, findings) for table in schema.entities]
+    tables: list[EventTable | EntityTable] = [*schema.events, *schema.entities]
+    sources = {
+        columns.key: _label_source(columns.key, table.label, schema, findings)
+        for columns, table in zip([*events, *entities], tables, strict=True)
+        if table.label is not None and table.label.source is not None
+    }
     met: list[_Met] = []
     events = [
-        _with_labels(columns, table, schema, findings, met)
+        _with_labels(columns, table, sources.get(columns.key), findings, met)
         for columns, table in zip(events, schema.events, strict=True)
     ]
     entities = [
-        _with_labels(columns, table, schema, findings, met)
+        _with_labels(columns, table, sources.get(columns.key), findings, met)
         for columns, table in zip(entities, schema.entities, strict=True)
     ]
     _tell_unmet(met, findings)
+    for columns, table in zip([*events, *entities], tables, strict=True):
+        _warn_label_times(columns, table, sources.get(columns.key), findings)
     # Rows of one id that differ are looked for before anything is raised: they are to be told with all other faults.
     kept_events = [_event_rows(columns, table, findings) for columns, table in zip(events, schema.events, strict=True)]
     kept_entities = [
         _entity_rows(columns, table, findings) for columns, table in zip(entities, schema.entities, strict=True)
     ]
-    quarantining = _settle(findings, schema)
+    read = {columns.key.removeprefix("data."): columns for columns in (*events, *entities)}
+    read |= {f"labels.{key.removeprefix('data.')}": source.read for key, source in sources.items()}
+    if schema.quarantine is not None:
+        _refuse_own_quarantine(read, Path(schema.quarantine), findings)
+    _settle(findings, schema)
     made = _assemble([kept.columns for kept in kept_events], [kept.columns for kept in kept_entities], schema)
-    files = _write_quarantine([*events, *entities], findings, schema) if quarantining else ()
+    files = () if schema.quarantine is None else _write_quarantine(read, Path(schema.quarantine), findings, schema)
     report = ValidationReport(
         tables=(
             *(_summarise(kept, "events") for kept in kept_events),
             *(_summarise(kept, "entities") for kept in kept_entities),
+            *(_summarise(source.kept, "labels") for source in sources.values()),
         ),
         entities={name: len(ids) for name, ids in made.entity_ids.items()},
         warnings=findings.warnings,
@@ -135,8 +148,8 @@ def ingest_into(schema: DataSchema, folder: Path) -> Ingested:
     return ingested
 
 
-def _settle(findings: Findings, schema: DataSchema) -> bool:
-    """Raise what cannot be passed over; True if rows are to be rejected."""
+def _settle(findings: Findings, schema: DataSchema) -> None:
+    """Raise what cannot be passed over."""
     faults = (*findings.missing_files, *findings.file_faults, *findings.row_faults)
     if faults and faults == findings.missing_files:
         raise NotFoundError("\n".join(map(str, faults)))
@@ -149,7 +162,6 @@ def _settle(findings: Findings, schema: DataSchema) -> bool:
             "Mend the faults, or raise data.max_rejects.",
         )  # fmt: skip
         raise DataError((*faults, limit))
-    return rejects > 0
 
 
 # ---------------------------------------------------------------------------------- labels from elsewhere
@@ -164,34 +176,68 @@ class _Met:
     ids: np.ndarray
 
 
+@dataclass(frozen=True)
+class _LabelSource:
+    """Another table that holds labels: all its rows as `read`, those of use as `kept`, and `spoilt` (ids,) bool, whom a
+    rejected row names: nobody knows what it would have said of them."""
+
+    read: Columns
+    kept: _Kept
+    spoilt: np.ndarray
+
+    @property
+    def ids(self) -> pa.StringArray:
+        return self.read.keys["role", ""].values
+
+
+def _label_source(key: str, label: LabelColumn, schema: DataSchema, findings: Findings) -> _LabelSource:
+    """The label table of the table at `key`. One without rows names nobody."""
+    read = read_label_source(label, schema, findings, f"{key}.label")
+    if not len(read):
+        nobody = Categorical(np.zeros(0, np.int32), pa.array([], pa.string()))
+        arrays: dict[Field, np.ndarray] = {LABEL: np.zeros(0, np.int8), LABEL_KNOWN: np.zeros(0, np.int64)}
+        read = replace(read, arrays=arrays, keys={("role", ""): nobody})
+    codes, rejected = read.keys["role", ""].codes, _rejected(read, findings)
+    named = codes != MISSING
+    if schema.quarantine is not None and label.absent == "negative":
+        _refuse_nameless(read, rejected & ~named, findings)
+    spoilt = np.isin(np.arange(len(read.keys["role", ""].values)), codes[rejected & named])
+    return _LabelSource(read, _without_faulty(read, findings), spoilt)
+
+
+def _refuse_nameless(read: Columns, rows: np.ndarray, findings: Findings) -> None:
+    """Rows to reject that name nobody are a fault of a label table by whose silence a row is negative."""
+    for place in np.unique(read.file[rows]):
+        at = np.flatnonzero(rows & (read.file == place))
+        findings.file_fault(
+            "label-nobody", read.files[place], read.columns["role", ""],
+            "rows that cannot be used and do not say whom they label, who would count as negative",
+            f"Mend them, or set {read.key}.absent=unlabelled.", rows=read.row[at[:5]], count=len(at),
+        )  # fmt: skip
+
+
 def _with_labels(
-    columns: Columns, table: EventTable | EntityTable, schema: DataSchema, findings: Findings, met: list[_Met]
+    columns: Columns, table: EventTable | EntityTable, source: _LabelSource | None, findings: Findings, met: list[_Met]
 ) -> Columns:
-    """`columns` with the labels that another table holds for them, if the schema says so; `met` gets its ids."""
+    """`columns` with the labels that `source` holds for them, if there is one; `met` gets its ids."""
     label = table.label
-    if label is None or label.source is None or LABEL not in columns.arrays:
+    if label is None or source is None or LABEL not in columns.arrays:
         return columns
-    kind = "events" if isinstance(table, EventTable) else "entities"
-    source = read_label_source(label, schema, findings, f"data.{kind}.{table.name}.label")
-    if ("role", "") not in source.keys:
-        return columns
-    keys = source.keys["role", ""]
-    verdicts = _one_verdict_each(source, keys, findings)
-    found = np.full(len(columns), MISSING)
+    verdicts = np.where(source.spoilt, UNLABELLED, _one_verdict_each(source.kept.columns, findings))
     if isinstance(table, EventTable):
         assert columns.ids is not None
-        found = pc.fill_null(pc.index_in(columns.ids, value_set=keys.values), MISSING).to_numpy(zero_copy_only=False)
+        found = pc.fill_null(pc.index_in(columns.ids, value_set=source.ids), MISSING).to_numpy(zero_copy_only=False)
     else:
         own = columns.keys["role", ""]
-        at = pc.fill_null(pc.index_in(own.values, value_set=keys.values), MISSING).to_numpy(zero_copy_only=False)
+        at = pc.fill_null(pc.index_in(own.values, value_set=source.ids), MISSING).to_numpy(zero_copy_only=False)
         found = np.append(at, MISSING)[own.codes]
     absent = 0 if label.absent == "negative" else UNLABELLED
     labels = np.append(verdicts, absent)[found].astype(np.int8)
-    if len(columns):
-        met.append(_Met(source, columns.key, np.isin(np.arange(len(verdicts)), found)))
+    if len(columns) and len(source.ids):
+        met.append(_Met(source.read, columns.key, np.isin(np.arange(len(verdicts)), found)))
     arrays = {LABEL: labels}
     if label.known is not None:
-        known = np.append(_known_since(source, keys), NEVER)[found]
+        known = np.append(_known_since(source.kept.columns), NEVER)[found]
         arrays[LABEL_KNOWN] = np.where(found == MISSING, _absent_known(columns, table), known)
         _warn_never_known(columns, label, (found == MISSING) & (arrays[LABEL_KNOWN] == NEVER), findings)
     return replace(columns, arrays=columns.arrays | arrays)
@@ -224,45 +270,83 @@ def _absent_known(columns: Columns, table: EventTable | EntityTable) -> np.ndarr
 
 
 def _warn_never_known(columns: Columns, label: LabelColumn, rows: np.ndarray, findings: Findings) -> None:
-    at = np.flatnonzero(rows)
-    if label.absent != "negative" or not len(at):
+    if label.absent != "negative":
         return
     key = "label_delay_days" if columns.key.startswith("data.events.") else "label_known"
-    findings.warn(
-        "label-time", columns.files[columns.file[at[0]]], None,
+    message = (
         f"rows that {label.source} does not mention are negative, but this never counts as known: nothing can be "
-        "learnt from them",
-        f"Set {columns.key}.{key} to say since when such a row is known to be negative.",
-        rows=columns.row[at[:5]], count=len(at),
-    )  # fmt: skip
+        "learnt from them"
+    )
+    remedy = f"Set {columns.key}.{key} to say since when such a row is known to be negative."
+    _warn_rows(columns, rows, findings, "label-time", None, message, remedy)
 
 
-def _known_since(source: Columns, keys: Categorical) -> np.ndarray:
+def _warn_label_times(
+    columns: Columns, table: EventTable | EntityTable, source: _LabelSource | None, findings: Findings
+) -> None:
+    """Name the labels whose time is empty, in the table that was to tell it, and those known before their event."""
+    if table.label is None or LABEL not in columns.arrays:
+        return
+    told, known, says = columns, table.label_known, ""
+    if source is not None and table.label.known is not None:
+        told, known, says = source.read, table.label.known, f", as {table.label.source} says"
+    if known is not None:
+        untold = (told.arrays[LABEL] != UNLABELLED) & (told.arrays[LABEL_KNOWN] == NEVER)
+        message = "a label, but not since when it is known: it never counts as known"
+        remedy = "Fill it in, or use label_delay_days." if TIME in told.arrays else "Fill it in."
+        _warn_rows(told, untold, findings, "label-time", known.column, message, remedy)
+    if TIME in columns.arrays:
+        since = columns.arrays[LABEL_KNOWN]
+        early = (columns.arrays[LABEL] != UNLABELLED) & (since < columns.arrays[TIME])
+        column = None if known is None or says else known.column
+        message = f"known before the event happened{says}"
+        _warn_rows(columns, early, findings, "early-label", column, message, "Check it.", times=since)
+
+
+def _warn_rows(
+    columns: Columns,
+    rows: np.ndarray,
+    findings: Findings,
+    code: str,
+    column: str | None,
+    message: str,
+    remedy: str,
+    *,
+    times: np.ndarray | None = None,
+) -> None:
+    """A warning for each file that holds some of `rows`, a mask, which are not at fault otherwise."""
+    rows = rows & ~_rejected(columns, findings)
+    for place in np.unique(columns.file[rows]):
+        at = np.flatnonzero(rows & (columns.file == place))
+        shown = [] if times is None else [shown_time(times[row]) for row in at[:5]]
+        file = columns.files[place]
+        findings.warn(code, file, column, message, remedy, rows=columns.row[at[:5]], values=shown, count=len(at))
+
+
+def _known_since(source: Columns) -> np.ndarray:
     """(distinct ids,) int64 µs: when the first label of each id became known."""
+    keys = source.keys["role", ""]
     known = np.full(len(keys.values), NEVER)
     usable = (keys.codes != MISSING) & (source.arrays[LABEL] != UNLABELLED)
     np.minimum.at(known, keys.codes[usable], source.arrays[LABEL_KNOWN][usable])
     return known
 
 
-def _one_verdict_each(source: Columns, keys: Categorical, findings: Findings) -> np.ndarray:
+def _one_verdict_each(source: Columns, findings: Findings) -> np.ndarray:
     """(distinct ids,) int8. Rows of one id that contradict each other are a fault."""
-    label = source.arrays[LABEL]
+    keys, label = source.keys["role", ""], source.arrays[LABEL]
     usable = (keys.codes != MISSING) & (label != UNLABELLED)
     votes = [np.bincount(keys.codes[usable & (label == verdict)], minlength=len(keys.values)) > 0 for verdict in (0, 1)]
     torn = np.flatnonzero(votes[0] & votes[1])
-    if len(torn):
-        rows = source.row[np.isin(keys.codes, torn)]
+    rows = np.isin(keys.codes, torn)
+    for place in np.unique(source.file[rows]):
+        at = np.flatnonzero(rows & (source.file == place))
+        ids = np.unique(keys.codes[at])[:5]
         findings.file_fault(
-            "label-conflict",
-            source.files[0],
-            source.columns[LABEL],
-            "ids with a positive and a negative label",
-            "Keep one verdict per id.",
-            rows=rows[:5],
-            count=len(rows),
-            values=[keys.values[int(code)].as_py() for code in torn[:5]],
-        )
+            "label-conflict", source.files[place], source.columns[LABEL], "ids with a positive and a negative label",
+            "Keep one verdict per id.", rows=source.row[at[:5]], count=len(at),
+            values=keys.values.take(pa.array(ids)).to_pylist(),
+        )  # fmt: skip
     return np.where(votes[1], 1, np.where(votes[0], 0, UNLABELLED)).astype(np.int8)
 
 
@@ -292,21 +376,27 @@ def _entity_rows(columns: Columns, table: EntityTable, findings: Findings) -> _K
     names = keys.values.take(pa.array(keys.codes[order[starts]]))
     kept = _one_row_each(kept, group, names, table, findings)
     if LABEL in kept.columns.arrays:
-        _one_verdict_each(kept.columns, kept.columns.keys["role", ""], findings)
+        _one_verdict_each(kept.columns, findings)
     return kept
 
 
 def _without_faulty(columns: Columns, findings: Findings) -> _Kept:
     """Without the rows at fault and those whose label has them dropped."""
+    rejected = _rejected(columns, findings)
+    dropped = columns.dropped & ~rejected
+    gone = rejected | dropped
+    left = columns.take(~gone) if gone.any() else columns
+    return _Kept(left, len(columns), int(rejected.sum()), int(dropped.sum()))
+
+
+def _rejected(columns: Columns, findings: Findings) -> np.ndarray:
+    """(rows,) bool: the rows at fault."""
     rejected = np.zeros(len(columns), bool)
     for place, file in enumerate(columns.files):
         if (columns.key, file) in findings.rejects:
             rows = np.concatenate([rows for rows, _ in findings.rejects[columns.key, file]])
             rejected |= (columns.file == place) & np.isin(columns.row, rows)
-    dropped = columns.dropped & ~rejected
-    gone = rejected | dropped
-    left = columns.take(~gone) if gone.any() else columns
-    return _Kept(left, len(columns), int(rejected.sum()), int(dropped.sum()))
+    return rejected
 
 
 def _one_row_each(
@@ -632,7 +722,9 @@ def _entity_codes(columns: Columns, ids: pa.StringArray) -> np.ndarray:
     key = columns.keys.get(("role", ""))
     if key is None:
         return np.zeros(0, np.int32)
-    return pc.index_in(key.values, value_set=ids).to_numpy(zero_copy_only=False).astype(np.int32)[key.codes]
+    # Ids that only rejected rows held are none of `ids`.
+    at = pc.fill_null(pc.index_in(key.values, value_set=ids), MISSING).to_numpy(zero_copy_only=False)
+    return at.astype(np.int32)[key.codes]
 
 
 def _attributes(columns: Columns, table: EntityTable, ids: pa.StringArray) -> EntityAttributes:
@@ -686,23 +778,37 @@ def _summarise(kept: _Kept, kind: str) -> TableSummary:
     )
 
 
-def _write_quarantine(tables: Sequence[Columns], findings: Findings, schema: DataSchema) -> tuple[str, ...]:
-    """Write each table's rejected rows, as they stand in the files, with file, row and reasons; return the files."""
-    assert schema.quarantine is not None
-    folder = Path(schema.quarantine)
-    folder.mkdir(parents=True, exist_ok=True)
+def _refuse_own_quarantine(tables: Mapping[str, Columns], folder: Path, findings: Findings) -> None:
+    """A file that is read must not be written over with what is left to mend in it."""
+    targets = {(folder / f"{name}.parquet").resolve() for name in tables}
+    for file in dict.fromkeys(file for columns in tables.values() for file in columns.files):
+        if Path(file).resolve() in targets:
+            findings.file_fault(
+                "quarantine", file, None, "is read, and is where rejected rows would be written",
+                "Move it to another folder, or set data.quarantine to another one.",
+            )  # fmt: skip
+
+
+def _write_quarantine(
+    tables: Mapping[str, Columns], folder: Path, findings: Findings, schema: DataSchema
+) -> tuple[str, ...]:
+    """Write each table's rejected rows, as they stand in the files, with file, row and reasons; return the files, named
+    as the `tables`. What an earlier run wrote for a table that has none is removed."""
     written = []
-    for columns in tables:
+    for name, columns in tables.items():
+        target = folder / f"{name}.parquet"
         parts = [
             _rejected_rows(Path(file), findings.rejects[columns.key, file], schema)
             for file in columns.files
             if (columns.key, file) in findings.rejects
         ]
         if parts:
-            target = folder / f"{columns.name}.parquet"
+            folder.mkdir(parents=True, exist_ok=True)
             with whole_file(target) as made:
                 pq.write_table(pa.concat_tables(parts, promote_options="default"), made)
             written.append(str(target))
+        elif target.is_file():
+            target.unlink()
     return tuple(written)
 
 
@@ -724,7 +830,8 @@ def _rejected_rows(file: Path, found: Sequence[tuple[np.ndarray, str]], schema: 
             if block.lines:
                 made["raw_line"] = pa.array([block.lines.get(int(row)) for row in hit], pa.string())
             cells = {name: _as_they_stand(array.take(pa.array(hit))) for name, array in block.columns.items()}
-            parts.append(pa.table(made | cells))
+            # The reasons of before, in a file that came out of quarantine, give way to those of now.
+            parts.append(pa.table(made | cells | made))
     return pa.concat_tables(parts, promote_options="default")
 
 

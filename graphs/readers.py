@@ -103,7 +103,7 @@ def read_blocks(
     findings: Findings,
 ) -> Iterator[Block]:
     """The rows of `file` in blocks, each with the columns that `columns` maps to their keys in the configuration
-    (None: all there are).
+    (None: all there are, those of one name told apart by their place).
 
     Faults of the file as a whole go to `findings` and end its reading; a row with too few or too many fields is
     marked in its block.
@@ -136,12 +136,30 @@ def _check_columns(file: Path, present: Sequence[str], wanted: Mapping[str, str]
             continue
         hint = nearest(name, present) or f"; there are: {', '.join(present[:30])}"
         listed = key.rpartition(".")[2] in ("numeric", "categorical")
-        null = "" if _is_required(key) else ", or to null where the table has none"
+        column = _column_key(key)
+        null = "" if _is_required(key) else f", or {f'{key} ' if column != key else ''}to null where the table has none"
         null += "; a model that was trained on amounts needs it, if empty" if key.endswith(".amount") else ""
         left_out = f"Take it out of {key}, or add it, empty, where a model that was trained on it is to score."
-        remedy = left_out if listed else f"Set {key} to the right column{null}."
+        remedy = left_out if listed else f"Set {column} to the right column{null}."
         findings.file_fault("missing-column", file, name, f"there is no such column{hint}", remedy)
     return fine
+
+
+def _places(header: Sequence[str]) -> dict[str, int]:
+    """The place of every column by a name of its own: a second `note` in the third place is `note (3)`."""
+    places: dict[str, int] = {}
+    for place, name in enumerate(header):
+        own = name
+        while own == "" or own in places or (own != name and own in header):
+            own = f"{own} ({place + 1})".strip()
+        places[own] = place
+    return places
+
+
+def _column_key(key: str) -> str:
+    """The key of the column's name alone, where `key` may hold words, a format or a type beside it."""
+    mapping = ".roles." in key or key.endswith((".time", ".known_time", ".label", ".label_known", ".label.known"))
+    return f"{key}.column" if mapping else key
 
 
 def _is_required(key: str) -> bool:
@@ -157,15 +175,16 @@ def _read_parquet(file: Path, columns: Mapping[str, str] | None, findings: Findi
     try:
         source = pq.ParquetFile(file, coerce_int96_timestamp_unit="us")
         present = source.schema_arrow.names
-        wanted = present if columns is None else list(columns)
+        wanted = None if columns is None else list(columns)
         if not _check_columns(file, present, columns or {}, findings):
             return
         int96 = {column.name for column in source.schema if column.physical_type == "INT96"}
         row = 1
         for batch in source.iter_batches(batch_size=BLOCK_ROWS, columns=wanted):
-            # By place: of columns of one name the first is taken, as in CSV, and `column(name)` would raise.
-            places = {name: batch.schema.names.index(name) for name in wanted}
-            made = {name: _plain(batch.column(place), name in int96) for name, place in places.items()}
+            # By place, since `column(name)` would raise where there are several.
+            names = batch.schema.names
+            places = _places(names) if columns is None else {name: names.index(name) for name in columns}
+            made = {name: _plain(batch.column(place), names[place] in int96) for name, place in places.items()}
             yield Block(str(file), row, made, np.zeros(len(batch), bool))
             row += len(batch)
     except (pa.ArrowException, OSError) as error:
@@ -286,10 +305,10 @@ class _CsvReader:
         return names
 
     def _block(self, cells: _Cells, header: list[str]) -> Block:
-        wanted = list(dict.fromkeys(filter(None, header))) if self.columns is None else list(self.columns)
+        places = _places(header) if self.columns is None else {name: header.index(name) for name in self.columns}
         widths = np.diff(cells.firsts)
         broken = widths != len(header)
-        columns = {name: cells.column(header.index(name), ~broken) for name in wanted}
+        columns = {name: cells.column(place, ~broken) for name, place in places.items()}
         lines = {row: cells.line(row) for row in np.flatnonzero(broken).tolist()} if self.columns is None else {}
         block = Block(str(self.file), self.rows + 1, columns, broken, lines)
         if broken.any():

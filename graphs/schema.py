@@ -36,6 +36,9 @@ RESERVED_NAMES = (
 )  # fmt: skip
 """Columns of the tables that scoring and embedding write, beside one per role or entity type."""
 
+PATH_MARKS = ("/", "\\")
+"""What the names of tables and entity types cannot hold."""
+
 POSITIVE_WORDS = ("1", "true", "yes", "y", "t", "on", "fraud", "fraudulent", "chargeback", "positive")
 NEGATIVE_WORDS = ("0", "false", "no", "n", "f", "off", "legit", "legitimate", "genuine", "negative")
 
@@ -315,7 +318,7 @@ def _read_schema(node: _Node) -> DataSchema:
     )
     node.finish()
     _check_role_types(schema, node)
-    _check_reserved(schema, node)
+    _check_names(schema, node)
     return schema
 
 
@@ -526,15 +529,15 @@ def _check_role_types(schema: DataSchema, node: _Node) -> None:
                 )
 
 
-def _check_reserved(schema: DataSchema, node: _Node) -> None:
-    names = [(f"events.{table.name}.roles.{role.name}", role.name) for table in schema.events for role in table.roles]
-    names += [
-        (f"events.{table.name}.roles.{role.name}.type", role.entity_type)
-        for table in schema.events
-        for role in table.roles
-        if role.entity_type != role.name
-    ]
-    names += [(f"entities.{table.name}", table.name) for table in schema.entities]
+def _check_names(schema: DataSchema, node: _Node) -> None:
+    roles = [(f"events.{table.name}.roles.{role.name}", role) for table in schema.events for role in table.roles]
+    types = [(f"{key}.type", role.entity_type) for key, role in roles if role.entity_type != role.name]
+    types += [(f"entities.{table.name}", table.name) for table in schema.entities]
+    names = [(key, role.name) for key, role in roles] + types
+    types += [(key, role.name) for key, role in roles if role.entity_type == role.name]
+    for key, name in [*types, *((f"events.{table.name}", table.name) for table in schema.events)]:
+        if any(mark in name for mark in PATH_MARKS):
+            node.problem(key, f"{name!r} names files and pages, and so can hold none of {' '.join(PATH_MARKS)}")
     for key, name in names:
         if name in RESERVED_NAMES:
             node.problem(

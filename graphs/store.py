@@ -20,12 +20,15 @@ from graphs.events import Categorical, EntityAttributes, EntityLabels, EventLog,
 from graphs.folders import whole_folder
 
 FORMAT = 1
+LOG = ("log.json", "event log")
+"""What marks the folder of a log, and what that is."""
+
 _ARRAYS = ("event_type", "event_time", "known_time", "entities", "amount", "label", "label_known_time")
 
 
 def save_log(log: EventLog, folder: Path) -> None:
     """Write `log` into `folder`, in place of a log that is there. Raises ConfigError if something else is."""
-    with whole_folder(Path(folder), "log.json", "event log") as made:
+    with whole_folder(Path(folder), *LOG) as made:
         for name, column in _columns(log):
             _write(made / name, column)
         facts = {**_facts(log), "fingerprint": fingerprint(log)}

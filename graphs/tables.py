@@ -404,11 +404,9 @@ class _TableReader:
         label = np.full(count, UNLABELLED, np.int8)
         if spec.source is None:
             label = self._verdicts(block, spec)
-        labelled = label != UNLABELLED
         if self.table.label_known is not None:
             learned = self._times(block, self.table.label_known)
             known = np.where(learned.fine, learned.last, NEVER)
-            self._warn_label_times(block, self.table.label_known.column, labelled, learned)
         self._put(LABEL, spec.column, label)
         self._put(LABEL_KNOWN, spec.column if self.table.label_known is None else self.table.label_known.column, known)
 
@@ -434,20 +432,6 @@ class _TableReader:
                 values=values,
             )  # fmt: skip
         return label
-
-    def _warn_label_times(self, block: Block, column: str, labelled: np.ndarray, learned: Times) -> None:
-        untold = np.flatnonzero(labelled & learned.missing)
-        if len(untold):
-            self.findings.warn(
-                "label-time", block.file, column, "a label, but not since when it is known: it never counts as known",
-                "Fill it in, or use label_delay_days." if isinstance(self.table, EventTable) else "Fill it in.",
-                rows=untold[:5] + block.first_row, count=len(untold),
-            )  # fmt: skip
-        if isinstance(self.table, EventTable):
-            early = np.flatnonzero(labelled & learned.fine & (learned.last < self.arrays[TIME][-1]))
-            if len(early):
-                array = block.columns[column]
-                self._warn(block, "early-label", column, early, "known before the event happened", array, "Check it.")
 
     def _add_keys(self, block: Block, name: Field, column: str, *, ids: bool) -> Keys:
         array = block.columns[column]

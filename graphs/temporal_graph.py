@@ -25,6 +25,8 @@ from graphs.windows import in_order, incidences, last_before, order_by_time, rol
 
 _FORMAT = 1
 _FACTS = "graph.json"
+GRAPH = (_FACTS, "graph")
+"""What marks the folder of a graph, and what that is."""
 _MAX_EVENTS = np.iinfo(np.int32).max
 _MAX_ROLES = np.iinfo(np.int8).max
 
@@ -137,7 +139,7 @@ class TemporalGraph:
     def save(self, folder: Path) -> None:
         """Write the graph into `folder`, in place of one that is there: the log, and one .npy file per array."""
         late = any(line.ranks is not line.events for line in self.timelines.values())
-        with whole_folder(Path(folder), _FACTS, "graph") as made:
+        with whole_folder(Path(folder), *GRAPH) as made:
             save_log(self.log, made / "log")
             for place, line in enumerate(self.timelines.values()):
                 for name in _saved_arrays(late=late):

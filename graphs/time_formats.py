@@ -24,15 +24,19 @@ _DAY_NAME = "mon(?:day)?|tue(?:sday)?|wed(?:nesday)?|thu(?:rsday)?|fri(?:day)?|s
 _TEXT_OF = {
     "Y": r"\d{4}", "y": r"\d{2}", "m": _TWO_DIGITS, "b": _MONTH_NAME, "d": _TWO_DIGITS, "j": r"\d{3}",
     "a": _DAY_NAME, "H": _TWO_DIGITS, "I": _TWO_DIGITS, "M": _TWO_DIGITS, "S": _TWO_DIGITS, "f": r"\d{1,9}",
-    "p": "am|pm", "z": r"z|[+-]\d{2}(?::?\d{2})?", "s": r"-?\d{1,12}",
+    "p": "am|pm", "z": r"z|utc|gmt|[+-]\d{2}(?::?\d{2})?", "s": r"-?\d{1,12}",
 }  # fmt: skip
 _SAME_AS = {"e": "d", "k": "H", "l": "I", "h": "b", "B": "b", "A": "a"}
 _STANDS_FOR = {"T": "%H:%M:%S", "R": "%H:%M", "r": "%I:%M:%S %p", "F": "%Y-%m-%d", "D": "%m/%d/%y"}
 
+_ZONE_AS_TEXT = re.compile(r"%\s*(z|[+-]\d\d(?::?\d\d)?)(?![a-z\d%])|(?<![a-z])(utc|gmt)(?![a-z])", re.IGNORECASE)
+"""A zone that stands in a pattern as plain text, each directive being cut down to its %."""
+
 
 def problem_of(format: str) -> str | None:
     """What is wrong with a pattern, for the person who wrote it; None if nothing is."""
-    directives = re.findall(r"%(.?)", _spelled_out(format).replace("%%", ""))
+    spelled = _spelled_out(format).replace("%%", "")
+    directives = re.findall(r"%(.?)", spelled)
     if "Z" in directives:
         return "%Z: names of zones can't be read; take them out of the column and set data.timezone"
     for directive in directives:
@@ -46,10 +50,15 @@ def problem_of(format: str) -> str | None:
         return "%s is a whole instant; leave the rest out" if len(has) > 1 else None
     if not (has & {"Y", "y"} and ("j" in has or (has & {"m", "b"} and "d" in has))):
         return "says no day; write the year, the month and the day, such as %d/%m/%Y"
-    if has & {"M", "S", "f"} and not has & {"H", "I"}:
-        return "has minutes or seconds, but no hour; write %H, or %I with %p"
+    if has & {"M", "S", "f", "p"} and not has & {"H", "I"}:
+        return "has minutes, seconds or %p, but no hour; write %H, or %I with %p"
+    if {"H", "p"} <= has:
+        return "%p goes with %I, not with %H, which counts to 23; write %I for %H"
     if "I" in has and "p" not in has and "H" not in has:
         return "%I does not say which half of the day; write %p too, or %H"
+    zone = _ZONE_AS_TEXT.search(re.sub(r"%.", "%", spelled))
+    if zone is not None and "z" not in has:
+        return f"{zone[1] or zone[2]} is a zone, and as plain text it would be passed over; write %z in its place"
     return None
 
 
@@ -153,7 +162,7 @@ def _equals(text: pa.StringArray, word: str) -> np.ndarray:
 
 
 def _shift(zones: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
-    """(µs ahead of UTC, whether there can be such a zone) of Z, +02, +0200 or +02:00."""
+    """(µs ahead of UTC, whether there can be such a zone) of Z, UTC, GMT, +02, +0200 or +02:00."""
     digits = pc.replace_substring_regex(zones, r"[^\d]", "")
     count = _number({"z": pc.utf8_slice_codeunits(pc.utf8_rpad(digits, 4, "0"), 0, 4)}, "z")
     minutes = count // 100 * 60 + count % 100

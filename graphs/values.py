@@ -27,7 +27,7 @@ FIRST_TIME = -2_208_988_800_000_000
 LAST_TIME = 7_258_118_400_000_000
 """2200-01-01 in µs."""
 
-_BAD, _LOCAL, _ZONED, _DATE = 0, 1, 2, 3
+_BAD, _LOCAL, _ZONED, _DATE, _ZONED_DATE = 0, 1, 2, 3, 4
 _UNIT_MICROS = {"min": 60_000_000, "s": 1_000_000, "ms": 1_000, "us": 1, "ns": 1}
 
 
@@ -61,8 +61,11 @@ def as_text(array: pa.Array) -> tuple[pa.StringArray, np.ndarray]:
         whole = np.where(bad | absent, 0, values).astype(np.int64)
         return pa.array(whole, mask=bad | absent).cast(pa.string()), bad
     if pa.types.is_decimal(kind):
-        text = array.cast(pa.string())
-        return pc.replace_substring_regex(text, r"\.0+$", ""), bad
+        text = pc.replace_substring_regex(array.cast(pa.string()), r"\.0+$", "")
+        fraction = pc.match_substring(text, ".")
+        return pc.if_else(fraction, pa.scalar(None, pa.string()), text), pc.fill_null(fraction, False).to_numpy(
+            zero_copy_only=False
+        )
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
         try:
             return array.cast(pa.binary()).cast(pa.string()), bad
@@ -76,7 +79,9 @@ def as_text(array: pa.Array) -> tuple[pa.StringArray, np.ndarray]:
 
 
 def category_text(array: pa.Array) -> pa.Array:
-    """A column of floats as text, those with a fraction in their shortest form; other columns as they are."""
+    """A column of floats or decimals as text, those with a fraction in their shortest form; others as they are."""
+    if pa.types.is_decimal(array.type):
+        return pc.replace_substring_regex(array.cast(pa.string()), r"\.0+$|(\.\d*[1-9])0+$", r"\1")
     if not pa.types.is_floating(array.type):
         return array
     text, fraction = as_text(array)
@@ -142,8 +147,9 @@ class Times:
 def parse_times(array: pa.Array, column: TimeColumn, *, timezone: str | None, dst: str, nulls: frozenset[str]) -> Times:
     """Read a column of instants.
 
-    A time without a zone is in `timezone`; a date is the first instant of its day there. `dst` chooses, where clocks
-    were put back or forward, the earlier or later of the instants that the offsets before and after give.
+    A time without a zone is in `timezone`; a date is the first instant of its day there, or in a zone of its own. `dst`
+    chooses, where clocks were put back or forward, the earlier or later of the instants that the offsets before and
+    after give.
     """
     count = len(array)
     nan = _nan(array)
@@ -157,7 +163,7 @@ def parse_times(array: pa.Array, column: TimeColumn, *, timezone: str | None, ds
         offsets, data = text_buffers(array)
         micros, good = _parse_counts(offsets, data, _UNIT_MICROS[column.unit], column.unit == "ns")
         kind = np.where(good, _ZONED, _BAD).astype(np.int8)
-        missing = _among(array, ~good, nulls) | _digit_words(array, nulls)
+        missing = _among(array, ~good, nulls) | (good & _declared_counts(array, nulls))
     else:
         micros, kind = _take_typed_times(array, column.unit)
         missing = ~_present(array) | _digit_words(array, nulls)
@@ -172,6 +178,9 @@ def parse_times(array: pa.Array, column: TimeColumn, *, timezone: str | None, ds
     if timezone is not None and date.any():
         micros, last, skipped = _localise_dates(micros, date, timezone)
         nonexistent = nonexistent | skipped
+    zoned_date = kind == _ZONED_DATE
+    last = np.where(zoned_date, micros + MICROSECONDS_PER_DAY - 1, last)
+    date = date | zoned_date
     outside = (micros < FIRST_TIME) | (micros >= LAST_TIME)
     bad = ~missing & ((kind == _BAD) | outside)
     nothing = missing | bad | zoneless | ambiguous | nonexistent
@@ -194,15 +203,25 @@ def _digit_words(array: pa.Array, nulls: frozenset[str]) -> np.ndarray:
     return is_word(array, words) if words else np.zeros(len(array), bool)
 
 
+def _declared_counts(array: pa.StringArray, nulls: frozenset[str]) -> np.ndarray:
+    """Counts that are declared to mean nothing: -1.0 by -1, and 0000 by itself."""
+    if not any(_PLAIN_NUMBER.fullmatch(word) for word in nulls):
+        return _digit_words(array, nulls)
+    values, _, _ = _parse_decimals(*text_buffers(array), ord("."), ord(","))
+    return _sentinel_numbers(values, nulls) | _digit_words(array, nulls)
+
+
 def _declared_times(micros: np.ndarray, kind: np.ndarray, nulls: frozenset[str]) -> np.ndarray:
     """Times that are declared to mean nothing, however they are written: 1900-01-01 00:00:00 by 1900-01-01. Words
     without a zone mean the clock as it stands in the file, which for instants is that of UTC."""
     words = [word for word in nulls if word[:1].isdigit()]
     if not words:
         return np.zeros(len(micros), bool)
-    declared, of = _parse_iso(*text_buffers(pa.array(words)))
+    declared, of = _parse_iso(*text_buffers(pa.array([word.upper() for word in words])))
     plain, zoned = declared[(of == _LOCAL) | (of == _DATE)], declared[of == _ZONED]
-    return (np.isin(micros, plain) & (kind != _BAD)) | (np.isin(micros, zoned) & (kind == _ZONED))
+    return (np.isin(micros, plain) & (kind != _BAD)) | (
+        np.isin(micros, zoned) & ((kind == _ZONED) | (kind == _ZONED_DATE))
+    )
 
 
 def _nan(array: pa.Array) -> np.ndarray:
@@ -215,14 +234,19 @@ def _parse_text_times(array: pa.StringArray, format: str | None) -> tuple[np.nda
     if format is None:
         return _parse_iso(*text_buffers(array))
     written = parse_written(array, format)
-    read_as = _ZONED if written.zoned else _LOCAL if written.timed else _DATE
+    read_as = {
+        (True, True): _ZONED, (True, False): _LOCAL, (False, True): _ZONED_DATE, (False, False): _DATE,
+    }[written.timed, written.zoned]  # fmt: skip
     return written.micros, np.where(written.good, read_as, _BAD).astype(np.int8)
 
 
 def _take_typed_times(array: pa.Array, unit: str) -> tuple[np.ndarray, np.ndarray]:
     kind = array.type
     if pa.types.is_timestamp(kind):
-        micros = array.cast(pa.timestamp("us", tz=kind.tz), safe=False).cast(pa.int64())
+        if kind.unit in ("s", "ms"):
+            micros = _scale(array.cast(pa.int64()), kind.unit)
+        else:
+            micros = array.cast(pa.timestamp("us", tz=kind.tz), safe=False).cast(pa.int64())
         what = _LOCAL if kind.tz is None else _ZONED
     elif pa.types.is_date(kind):
         micros = pc.multiply(array.cast(pa.date32()).cast(pa.int32()).cast(pa.int64()), MICROSECONDS_PER_DAY)
@@ -242,6 +266,9 @@ def _take_typed_times(array: pa.Array, unit: str) -> tuple[np.ndarray, np.ndarra
 
 
 def _scale(array: pa.Array, unit: str) -> pa.Array:
+    """Whole counts as µs; what does not fit becomes an instant that none can be."""
+    if pa.types.is_uint64(array.type):
+        array = pc.min_element_wise(array, pa.scalar(2**63 - 1, pa.uint64()), skip_nulls=False)
     values = pc.fill_null(array.cast(pa.int64(), safe=False), 0).to_numpy(zero_copy_only=False)
     if unit == "ns":
         return pa.array(values // 1000)
@@ -691,9 +718,9 @@ def _parse_decimals(
 
 def parse_labels(array: pa.Array, column: LabelColumn, *, nulls: frozenset[str]) -> tuple[np.ndarray, np.ndarray]:
     """(label (rows,) int8 in {1, 0, UNLABELLED}, unknown (rows,) bool) by the words of `column`."""
-    if pa.types.is_floating(array.type):
+    if pa.types.is_floating(array.type) or pa.types.is_decimal(array.type):
         # pandas turns 0/1 with gaps into 0.0/1.0; 0.7 stays what it is and is not understood.
-        text, bad = pc.replace_substring_regex(array.cast(pa.string()), r"\.0$", ""), np.zeros(len(array), bool)
+        text, bad = pc.replace_substring_regex(array.cast(pa.string()), r"\.0+$", ""), np.zeros(len(array), bool)
     else:
         text, bad = as_text(array)
     coded = text.dictionary_encode()

@@ -13,10 +13,11 @@ from typing import Any
 from graphs.datasets.world import WorldSpec
 from graphs.datasets.world import make_world as write_world
 from graphs.events import EventLog
+from graphs.folders import check_replaceable
 from graphs.ingest import ingest_into
 from graphs.schema import DataSchema
-from graphs.store import fingerprint, save_log
-from graphs.temporal_graph import TemporalGraph
+from graphs.store import LOG, fingerprint, save_log
+from graphs.temporal_graph import GRAPH, TemporalGraph
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ def make_world(*, world: WorldSpec, output: str) -> Path:
 
 def ingest(*, data: Mapping[str, Any], output: str) -> Path:
     """Read and validate the tables of `data`; write the event log and validation.json into `output`."""
+    check_replaceable(Path(output) / "log", *LOG)
     events = _read(data, Path(output))
     save_log(events, Path(output) / "log")
     log.info("data fingerprint %s", fingerprint(events))
@@ -39,6 +41,7 @@ def ingest(*, data: Mapping[str, Any], output: str) -> Path:
 
 def build_graph(*, data: Mapping[str, Any], output: str) -> Path:
     """Ingest the tables of `data` and write their temporal graph into `output` as memory-mapped arrays."""
+    check_replaceable(Path(output) / "graph", *GRAPH)
     graph = TemporalGraph.build(_read(data, Path(output)))
     graph.save(Path(output) / "graph")
     links = sum(len(timeline.events) for timeline in graph.timelines.values())

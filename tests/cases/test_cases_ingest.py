@@ -194,7 +194,7 @@ def test_c08_a_bad_row_is_told_without_identities(tmp_path, fails, run, caplog):
     fault = faults["number", "amount"]
     assert fault.rows == (2,) and fault.values == ("twelve",) and fault.file.endswith("bad_row.csv")
     report = run("bad_row.csv", "data.quarantine=q").report
-    reasons = pq.read_table(tmp_path / "q" / "payment.parquet")["rejected_for"].to_pylist()
+    reasons = pq.read_table(tmp_path / "q" / "events.payment.parquet")["rejected_for"].to_pylist()
     for told in (message, caplog.text, str(report), json.dumps(report.to_json()), str(reasons)):
         assert not any(secret in told for secret in ("4111111111111111", "5555555555554444", "@example"))
 

@@ -40,6 +40,8 @@ def train(*, model: Model, seed: int, file: str, output: str, resume_from: str |
         raise NotFoundError("no such thing")
     if seed == 15:
         raise KeyError("ana@example.org")
+    if seed == 16:
+        raise KeyboardInterrupt
     return Path(output)
 
 
@@ -258,8 +260,9 @@ def test_an_output_that_cannot_be_written_is_told_before_any_work(cli, output, t
 def test_a_run_that_fails_leaves_the_records_of_a_finished_one_alone(cli):
     cli("seed=3", "output=out")
     (Path("out") / "results").touch()
-    cli("seed=14", "output=out")
-    assert yaml.safe_load(Path("out/config.yaml").read_text())["seed"] == 3
+    for seed, code in ((14, 4), (15, 1), (16, 130)):
+        assert cli(f"seed={seed}", "output=out")[0] == code
+        assert yaml.safe_load(Path("out/config.yaml").read_text())["seed"] == 3
     cli("seed=14", "output=new")
     assert yaml.safe_load(Path("new/config.yaml").read_text())["seed"] == 14
 

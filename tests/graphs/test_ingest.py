@@ -192,6 +192,12 @@ def test_labels_may_stand_in_another_table(read):
     files["truth.csv"] = "tx,fraud\nb,true\nb,false\n"
     with pytest.raises(DataError, match="a positive and a negative label"):
         read(files, events=events)
+    label["from"] = "*truth.csv"
+    files |= {"1truth.csv": "tx,fraud\na,true\n", "truth.csv": "tx,fraud\nc,true\nb,true\nb,false\n"}
+    with pytest.raises(DataError) as raised:
+        read(files, events=events)
+    (fault,) = raised.value.faults
+    assert fault.file.endswith("/truth.csv") and (fault.rows, fault.values) == ((2, 3), ("b",))
 
 
 def test_ids_of_a_label_table_that_meet_no_row_are_told(read):
@@ -216,6 +222,72 @@ def test_one_label_table_for_several_tables_is_asked_what_none_of_them_has(read)
     files["truth.csv"] = "tx,fraud\n8,1\n"
     events = {"payment": {**table, "path": "p.csv"}, "login": {**table, "path": "l.csv"}}
     assert read(files, events=events).report.warnings == ()
+
+
+def told_elsewhere(read, rows, *, header="tx,fraud", **label):
+    """Events a to d of one table whose labels stand in another, given as CSV lines."""
+    given = {"from": "truth.csv", "key": "tx", "column": "fraud", "absent": "negative"} | label
+    payment = {**PAYMENT, "path": "t.csv", "label": given, "label_delay_days": None if "known" in label else 3}
+    files = {
+        "t.csv": lines(*(f"{name},2025-03-01T10:00Z,u,d" for name in "abcd")),
+        "truth.csv": lines(*rows, header=header),
+    }
+    return lambda **options: read(files, events={"payment": payment}, **options)
+
+
+def test_a_label_table_without_rows_names_nobody(read):
+    log = told_elsewhere(read, [])().log
+    assert log.label.tolist() == [0] * 4 and (log.label_known_time - log.event_time == 3 * DAY).all()
+    assert told_elsewhere(read, [], absent="unlabelled")().log.label.tolist() == [UNLABELLED] * 4
+
+
+def test_times_of_labels_are_looked_at_wherever_labels_and_times_stand(read):
+    rows = ["1,2025-03-01T10:00Z,u,d,1,", "2,2025-03-01T10:00Z,u,d,0,2025-02-01", "3,2025-03-01T10:00Z,u,d,,"]
+    files = {"t.csv": lines(*rows, header="id,t,u,d,l,k"), "l.csv": "tx,y,since\n1,1,\n2,0,2025-02-01\n3,,\n"}
+    source = {"from": "l.csv", "key": "tx", "column": "y"}
+    for table in ({"label": "l", "label_known": "k"}, {"label": source, "label_known": "k"},
+                  {"label": source | {"known": "since"}}):  # fmt: skip
+        report = read(files, events={"payment": {**PAYMENT, "path": "t.csv", **table}}).report
+        found = {fault.code: fault for fault in report.warnings}
+        assert set(found) == {"label-time", "early-label"}, table
+        assert found["label-time"].rows == (1,) and found["early-label"].rows == (2,)
+        assert (found["label-time"].column, found["early-label"].column) == (
+            ("k", "k") if "label_known" in table else ("since", None)
+        )
+        assert found["early-label"].file.endswith("t.csv")
+        assert found["early-label"].values == ("2025-02-01T23:59:59.999999Z",)
+
+
+def test_whom_a_rejected_row_of_a_label_table_names_has_no_label(read, tmp_path):
+    reading = told_elsewhere(read, ["a,1", "b,maybe", "c,1", "c,maybe", "x,0"])
+    with pytest.raises(DataError, match="label not understood"):
+        reading()
+    ingested = reading(quarantine=str(tmp_path / "q"))
+    assert ingested.log.label.tolist() == [1, UNLABELLED, UNLABELLED, 0]
+    summary = ingested.report.tables[-1]
+    assert (summary.name, summary.kind) == ("data.events.payment.label", "labels")
+    assert (summary.rows, summary.kept, summary.rejected) == (5, 3, 2)
+    (file,) = ingested.report.quarantine
+    assert file.endswith("labels.events.payment.parquet")
+    assert pq.read_table(file)["tx"].to_pylist() == ["b", "c"]
+
+
+def test_a_label_whose_known_time_cannot_be_read_is_none(read, tmp_path):
+    reading = told_elsewhere(read, ["a,1,soon", "b,1,2025-04-01T00:00Z"], header="tx,fraud,since", known="since")
+    log = reading(quarantine=str(tmp_path / "q")).log
+    assert log.label.tolist() == [UNLABELLED, 1, 0, 0] and log.label_known_time[0] == NEVER
+
+
+@pytest.mark.parametrize("row", ["b,1,more", ",1"])
+def test_a_row_that_labels_nobody_knows_whom_is_a_fault_where_silence_is_a_verdict(read, tmp_path, row):
+    quarantine = str(tmp_path / "q")
+    with pytest.raises(DataError) as raised:
+        told_elsewhere(read, ["a,1", row])(quarantine=quarantine)
+    fault = faults_of(raised)["label-nobody", "tx"]
+    assert fault.rows == (2,) and "data.events.payment.label.absent=unlabelled" in fault.remedy
+    assert not (tmp_path / "q").exists()
+    log = told_elsewhere(read, ["a,1", row], absent="unlabelled")(quarantine=quarantine).log
+    assert log.label.tolist() == [1, UNLABELLED, UNLABELLED, UNLABELLED]
 
 
 def test_labels_that_are_lists_or_broken_bytes_are_not_understood(read, tmp_path):
@@ -300,13 +372,13 @@ def test_all_faults_are_told_at_once(read):
 def test_rows_at_fault_go_to_quarantine_as_they_are_with_reasons(read, tmp_path):
     ingested = read({"t.csv": BROKEN}, events={"payment": FULL}, quarantine=str(tmp_path / "q"))
     assert ingested.log.event_ids.to_pylist() == ["1", "6"]
-    table = pq.read_table(tmp_path / "q" / "payment.parquet").to_pylist()
+    table = pq.read_table(tmp_path / "q" / "events.payment.parquet").to_pylist()
     assert [row["rejected_row"] for row in table] == [2, 3, 4, 5]
     assert table[1]["a"] == "five" and "a: not a number" in table[1]["rejected_for"]
     assert [row["raw_line"] for row in table] == [None, None, None, "5,2025-03-01,u1"]
     summary = ingested.report.tables[0]
     assert (summary.rows, summary.kept, summary.rejected) == (6, 2, 4)
-    assert [path.name for path in (tmp_path / "q").iterdir()] == ["payment.parquet"]
+    assert [path.name for path in (tmp_path / "q").iterdir()] == ["events.payment.parquet"]
 
 
 def test_a_row_is_left_out_of_the_table_that_finds_it_at_fault_only(read, tmp_path):
@@ -318,7 +390,7 @@ def test_a_row_is_left_out_of_the_table_that_finds_it_at_fault_only(read, tmp_pa
         "payment": (1, 2),
         "login": (2, 1),
     }
-    reasons = pq.read_table(tmp_path / "q" / "payment.parquet")["rejected_for"].to_pylist()
+    reasons = pq.read_table(tmp_path / "q" / "events.payment.parquet")["rejected_for"].to_pylist()
     assert [reason.count(";") for reason in reasons] == [0, 0]
 
 
@@ -334,7 +406,7 @@ def test_one_cell_that_is_no_text_is_the_fault_of_one_row(read, tmp_path):
 def test_rows_with_other_numbers_of_fields_are_kept_whole_in_quarantine(read, tmp_path):
     odd = ['"1",2025-03-01,u1', '2,2025-03-01,"a,\n""b""",d,"é"', "", '"3"', "4,2025-03-01,u,d,"]
     read({"t.csv": lines(*odd, "5,2025-03-01,u,d", "6").rstrip()}, quarantine=str(tmp_path / "q"))
-    table = pq.read_table(tmp_path / "q" / "payment.parquet")
+    table = pq.read_table(tmp_path / "q" / "events.payment.parquet")
     assert table["raw_line"].to_pylist() == [*filter(None, odd), "6"]
 
 
@@ -344,8 +416,52 @@ def test_columns_that_have_no_text_of_their_own_go_to_quarantine_too(read, tmp_p
     twice = pa.table(columns | others).append_column("l", pa.array([1, 2]))
     pq.write_table(twice, tmp_path / "t.parquet")
     read({}, events={"payment": {**PAYMENT, "path": "t.parquet"}}, quarantine=str(tmp_path / "q"))
-    (row,) = pq.read_table(tmp_path / "q" / "payment.parquet").to_pylist()
-    assert [row[name] for name in "lsbn"] == ["[1, null]", '{"a": "é"}', "b'\\xff'", None]
+    (row,) = pq.read_table(tmp_path / "q" / "events.payment.parquet").to_pylist()
+    assert [row[name] for name in "lsbn"] == ["[1, null]", '{"a": "é"}', "b'\\xff'", None] and row["l (9)"] == "1"
+
+
+def test_columns_of_one_name_or_none_are_all_kept_in_quarantine(read, tmp_path):
+    text = lines("1,soon,u,d,x,y,z,w,v", header="id,t,u,d,note,note,,note (6),")
+    read({"t.csv": text}, quarantine=str(tmp_path / "q"))
+    (row,) = pq.read_table(tmp_path / "q" / "events.payment.parquet").to_pylist()
+    kept = {name: cell for name, cell in row.items() if cell in tuple("vwxyz")}
+    assert kept == {"note": "x", "note (6) (6)": "y", "(7)": "z", "note (6)": "w", "(9)": "v"}
+
+
+def test_tables_of_one_name_have_files_of_their_own_in_quarantine(read, tmp_path):
+    files = {"t.csv": lines("1,soon,c1", header="id,t,card"), "c.csv": "card,n\nc1,many\nc2,3\n"}
+    events = {"card": {"path": "t.csv", "id": "id", "time": "t", "roles": {"card": "card"}}}
+    entities = {"card": {"path": "c.csv", "id": "card", "numeric": ["n"]}}
+    report = read(files, events=events, entities=entities, quarantine=str(tmp_path / "q")).report
+    assert report.quarantine == tuple(str(tmp_path / "q" / f"{kind}.card.parquet") for kind in ("events", "entities"))
+    assert [len(pq.read_table(file)) for file in report.quarantine] == [1, 1]
+
+
+def test_what_an_earlier_run_put_into_quarantine_goes_with_its_faults(read, tmp_path):
+    quarantine = tmp_path / "q"
+    read({"t.csv": BROKEN}, events={"payment": FULL}, quarantine=str(quarantine))
+    (quarantine / "notes.txt").touch()
+    mended = lines("1,2025-03-01T10:00Z,u1,d1,5,1", header="id,t,u,d,a,l")
+    assert read({"t.csv": mended}, events={"payment": FULL}, quarantine=str(quarantine)).report.quarantine == ()
+    assert [path.name for path in quarantine.iterdir()] == ["notes.txt"]
+
+
+def test_rows_out_of_quarantine_have_the_reasons_of_now(read, tmp_path):
+    quarantine = [tmp_path / "q", tmp_path / "q2"]
+    read({"t.csv": BROKEN}, events={"payment": FULL}, quarantine=str(quarantine[0]))
+    again = {**FULL, "path": str(quarantine[0] / "events.payment.parquet")}
+    read({}, events={"payment": {**again, "time": "d", "label": None}}, quarantine=str(quarantine[1]))
+    reasons = pq.read_table(quarantine[1] / "events.payment.parquet")["rejected_for"].to_pylist()
+    assert all("d: not a time" in reason for reason in reasons[:3]) and not any("t: not" in row for row in reasons)
+
+
+def test_a_file_that_is_read_is_not_written_over_by_its_own_quarantine(read, tmp_path):
+    read({"t.csv": BROKEN}, events={"payment": FULL}, quarantine=str(tmp_path / "q"))
+    file = tmp_path / "q" / "events.payment.parquet"
+    before = file.read_bytes()
+    with pytest.raises(DataError) as raised:
+        read({}, events={"payment": {**FULL, "path": str(file)}}, quarantine=str(tmp_path / "q"))
+    assert ("quarantine", None) in faults_of(raised) and file.read_bytes() == before
 
 
 def test_too_many_rejects_are_an_error_and_nothing_is_written(read, tmp_path):
@@ -362,7 +478,7 @@ def test_faults_of_a_whole_file_are_not_for_quarantine(read, tmp_path):
 def test_the_reasons_in_quarantine_identify_nobody(read, tmp_path):
     text = lines("1,4111111111111111,ana@example.org,d1", "2,2025-03-01,u1,d1")
     report = read({"t.csv": text}, quarantine=str(tmp_path / "q")).report
-    reasons = pq.read_table(tmp_path / "q" / "payment.parquet")["rejected_for"].to_pylist()
+    reasons = pq.read_table(tmp_path / "q" / "events.payment.parquet")["rejected_for"].to_pylist()
     for told in (str(report), json.dumps(report.to_json()), str(reasons)):
         assert "4111111111111111" not in told and "ana@" not in told
 
@@ -371,6 +487,24 @@ def test_missing_files_are_all_named_before_anything_else(read, tmp_path):
     events = {"payment": {**PAYMENT, "path": ["no.csv", str(tmp_path / "nor.csv")]}}
     with pytest.raises(NotFoundError, match=r"(?s)no\.csv.*nor\.csv"):
         read({}, events=events)
+
+
+def test_the_remedy_for_a_missing_column_keeps_what_stands_beside_its_name(read):
+    table = {
+        **PAYMENT, "path": "t.csv", "time": {"column": "when", "unit": "s"},
+        "roles": {"user": {"column": "who", "type": "person"}}, "label_delay_days": 0,
+        "label": {"column": "verdict", "positive": ["F"]}, "amount": "sum",
+    }  # fmt: skip
+    with pytest.raises(DataError) as raised:
+        read({"t.csv": lines("1,2,3,4")}, events={"payment": table})
+    assert {fault.column: fault.remedy.removeprefix("Set data.events.payment.") for fault in raised.value.faults} == {
+        "when": "time.column to the right column.",
+        "who": "roles.user.column to the right column, or data.events.payment.roles.user to null where the table has "
+        "none.",
+        "verdict": "label.column to the right column, or data.events.payment.label to null where the table has none.",
+        "sum": "amount to the right column, or to null where the table has none; a model that was trained on amounts "
+        "needs it, if empty.",
+    }
 
 
 def test_a_missing_file_hides_no_other_fault(read):

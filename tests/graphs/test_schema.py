@@ -115,6 +115,8 @@ def test_all_problems_are_told_at_once_with_their_keys_and_suggestions():
         ({"time": {"column": "t", "format": "%Y-%m"}}, "data.events.payment.time.format: '%Y-%m': says no day"),
         ({"time": {"column": "t", "format": "%F %I:%M"}}, "data.events.payment.time.format: '%F %I:%M': %I does not"),
         ({"time": {"column": "t", "format": "%F :%M"}}, "data.events.payment.time.format: '%F :%M': has minutes"),
+        ({"time": {"column": "t", "format": "%F %H:%M %p"}}, "data.events.payment.time.format: '%F %H:%M %p': %p goes"),
+        ({"time": {"column": "t", "format": "%F %p"}}, "data.events.payment.time.format: '%F %p': has minutes,"),
         ({"time": {"column": "t", "format": "%F %d"}}, "data.events.payment.time.format: '%F %d': names %d twice"),
         ({"time": {"column": "t", "unit": "s", "format": "%s"}}, "data.events.payment.time.format: give this or unit"),
         ({"extra_null_values": yaml.safe_load("[0000]")}, "data.extra_null_values: expected words, got the number 0;"),
@@ -136,11 +138,46 @@ def test_all_problems_are_told_at_once_with_their_keys_and_suggestions():
             {"entities": {"is_new": {"path": "u.csv", "id": "i"}}},
             "data.entities.is_new: is_new is the name of a column",
         ),
+        (
+            {"roles": {"a/b": "x"}},
+            "data.events.payment.roles.a/b: 'a/b' names files and pages, and so can hold none of / ",
+        ),
+        (
+            {"roles": {"buyer": {"column": "b", "type": "a\\b"}}},
+            "data.events.payment.roles.buyer.type: 'a\\\\b' names files",
+        ),
+        ({"entities": {"../x": {"path": "u.csv", "id": "i"}}}, "data.entities.../x: '../x' names files and pages"),
         ({"id": 7}, "data.events.payment.id: expected text, got 7; as text it is written"),
     ],
 )
 def test_a_problem_is_told_under_its_key(changes, start):
     assert any(line.startswith(start) for line in problems(**changes)), problems(**changes)
+
+
+@pytest.mark.parametrize(
+    ("format", "zone"),
+    [("%Y%m%dT%H%M%SZ", "Z"), ("%d.%m.%Y %H:%M UTC", "UTC"), ("%T.%f gmt %F", "gmt"), ("%F %T+00", "+00"),
+     ("%F %R -05:00", "-05:00"), ("%FZ", "Z"), ("(UTC) %F %R", "UTC")],
+)  # fmt: skip
+def test_a_zone_in_a_format_is_no_plain_text(format, zone):
+    (told,) = problems(time={"column": "t", "format": format})
+    assert f"{zone} is a zone" in told and "write %z in its place" in told
+
+
+@pytest.mark.parametrize("format", ["%a %b %d %Y %T GMT%z", "%FT%T", "%d-%m-20%y %Hh%M", "%Y-%m%d:%H%M", "Z%Y%m%d"])
+def test_other_plain_text_in_a_format_is_no_zone(format):
+    assert schema(time={"column": "t", "format": format}).events[0].time.format == format
+
+
+def test_the_name_of_an_event_table_is_no_path():
+    told = problems(
+        "path: x.csv\nevents: {payment: {time: t, roles: {user: u}}, pay/ment: {time: t, roles: {user: u}}}"
+    )
+    assert told == ["data.events.pay/ment: 'pay/ment' names files and pages, and so can hold none of / \\"]
+
+
+def test_a_role_with_a_type_of_its_own_may_be_called_anything():
+    assert schema(roles={"from/to": {"column": "u", "type": "user"}}).events[0].roles[0].name == "from/to"
 
 
 def test_one_role_cannot_be_of_two_types():

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from graphs.events import MISSING, UNLABELLED
 from graphs.schema import NULL_WORDS, CsvFormat, LabelColumn, TimeColumn
-from graphs.values import as_text, parse_labels, parse_numbers, parse_times, read_keys
+from graphs.values import as_text, category_text, parse_labels, parse_numbers, parse_times, read_keys
 
 NULLS = frozenset(NULL_WORDS)
-DAY = 86_400_000_000
+HOUR = 3_600_000_000
+DAY = 24 * HOUR
 
 
 def times(cells, *, timezone="UTC", dst="error", kind=None, nulls=NULLS, **column):
@@ -88,6 +89,20 @@ def test_a_declared_date_is_missing_however_it_is_written(cells, column, word):
     assert (found.missing.tolist(), found.bad.tolist()) == ([True, False], [False, False])
 
 
+@pytest.mark.parametrize("word", ["1970-01-01 00:00:00 utc", "1970-01-01t02:00+02:00", "1970-01-01 00:00 gmt"])
+def test_a_declared_instant_is_missing_however_it_is_written(word):
+    cells = ["1970-01-01T00:00:00Z", "1970-01-01 00:00:00 UTC", "1970-01-01 01:00+01:00", "1970-01-02T00:00Z"]
+    assert times(cells, nulls=NULLS | {word}).missing.tolist() == [True, True, True, False]
+    assert times(["1970-01-01Z"], nulls=NULLS | {word}, format="%F%z").missing.tolist() == [True]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "ns"])
+def test_a_declared_count_is_missing_however_it_is_written(unit):
+    cells = ["-1", "-1.0", " -01.00", "0000", "0", "-2", "-1.5", "(1)"]
+    found = times(cells, unit=unit, nulls=NULLS | {"-1", "0000"})
+    assert found.missing.tolist() == [True] * 4 + [False] * 4 and found.bad.tolist() == [False] * 7 + [True]
+
+
 def test_a_declared_time_that_no_event_can_have_is_missing():
     found = times(
         ["9999-12-31 00:00:00", "0001-01-01T00:00Z", "9999-12-30"], nulls=NULLS | {"9999-12-31", "0001-01-01"}
@@ -121,6 +136,14 @@ def test_a_date_is_the_start_of_its_day_and_known_by_its_end():
     found = times(["2025-03-01"], timezone="Europe/Berlin")
     assert found.micros[0] == instant("2025-03-01T00:00:00+01:00")
     assert found.last[0] == found.micros[0] + DAY - 1
+
+
+@pytest.mark.parametrize("cell", ["2025-03-10Z", "2025-03-10+02:00", "2025-03-10 UTC"])
+def test_a_date_with_a_zone_is_known_by_the_end_of_its_day_there(cell):
+    found = times([cell, "soon", ""], format="%Y-%m-%d %z", timezone="Europe/Madrid")
+    start = instant("2025-03-10T00:00:00Z") - (2 * HOUR if "+" in cell else 0)
+    assert (found.micros.tolist(), found.last.tolist()) == ([start, 0, 0], [start + DAY - 1, 0, 0])
+    assert found.date_only.tolist() == [True, False, False] and found.fine.tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -194,6 +217,22 @@ def test_what_is_no_count_of_seconds_is_bad(cell):
     assert times([cell], unit="s").bad.tolist() == [True]
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_what_is_too_large_for_an_instant_is_bad_and_no_other_instant(unit):
+    count = 1_740_823_200 * 10 ** {"s": 0, "ms": 3, "us": 6, "ns": 9}[unit]
+    found = times([2**64 - 1, 2**63, count, None], kind=pa.uint64(), unit=unit)
+    assert (found.bad.tolist(), found.missing.tolist()) == ([True, True, False, False], [False, False, False, True])
+    assert found.micros[2] == instant("2025-03-01T10:00:00Z")
+    assert times([2**64 - 1], kind=pa.uint64(), unit=unit, nulls=NULLS | {str(2**64 - 1)}).missing.all()
+
+
+@pytest.mark.parametrize("unit", ["s", "ms"])
+def test_instants_of_parquet_that_do_not_fit_are_bad(unit):
+    wrapping = 1_740_823_200_000_000 // 10 ** {"s": 6, "ms": 3}[unit] + 2**64 // 10 ** {"s": 6, "ms": 3}[unit] + 1
+    found = times(pa.array([wrapping, None, 1_740_823_200]).cast(pa.timestamp(unit)))
+    assert found.bad[0] and found.missing.tolist() == [False, True, False] and not found.bad[2]
+
+
 def test_a_number_is_no_time_unless_a_unit_is_declared():
     assert times([1_740_823_200]).bad.tolist() == [True]
 
@@ -212,6 +251,8 @@ def test_own_formats():
         ("1 MARCH 2025 09:05", "%d %B %Y %R"),
         ("Sat Mar  1 09:05:00 2025", "%a %b %e %H:%M:%S %Y"), ("20250301T090500.000", "%Y%m%dT%H%M%S.%f"),
         ("2025-060 9:05", "%Y-%j %k:%M"), ("03/01/25 09:05:00 am", "%D %r"), ("1740819900", "%s"),
+        ("20250301T090500Z", "%Y%m%dT%H%M%S%z"), ("01.03.2025 09:05 utc", "%d.%m.%Y %H:%M %z"),
+        ("Sat Mar 01 2025 10:05:00 GMT+0100", "%a %b %d %Y %T GMT%z"), ("2025-03-01 09:05 GMT", "%F %R %z"),
         ("2025-03-01 11:05:00 +02:00", "%F %T %z"), ("2025-03-01 04:05-0500", "%F %R%z"),
         ("100% 2025-03-01 9:05", "100%% %F %R"),
     ],
@@ -430,6 +471,14 @@ def test_ids_are_trimmed_of_spaces_and_of_nothing_else():
 def test_whole_numbers_become_their_digits():
     assert keys([7, None, 12_345_678_901]) == ["7", None, "12345678901"]
     assert keys([7.0, None]) == ["7", None]
+
+
+def test_decimals_are_ids_unless_they_have_a_fraction():
+    text, bad = as_text(pa.array([Decimal("7.00"), None, Decimal("7.50")]))
+    assert (text.to_pylist(), bad.tolist()) == (["7", None, None], [False, False, True])
+    assert category_text(pa.array([Decimal("7.00"), None, Decimal("70.50")])).to_pylist() == ["7", None, "70.5"]
+    labels, unknown = parse_labels(pa.array([Decimal("1.00"), Decimal("0.70")]), LabelColumn("l"), nulls=NULLS)
+    assert (labels.tolist(), unknown.tolist()) == ([1, UNLABELLED], [False, True])
 
 
 @pytest.mark.parametrize("cells", [[7.5], [1e300], [b"\xff"]])

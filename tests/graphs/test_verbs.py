@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from graphs.errors import DataError
+from graphs.errors import ConfigError, DataError
 from graphs.store import load_log
 from graphs.temporal_graph import TemporalGraph
 from graphs.verbs import build_graph, ingest
@@ -42,3 +42,14 @@ def test_build_graph_keeps_a_graph_that_loads(tmp_path):
     folder = build_graph(data=data(tmp_path), output=str(tmp_path / "out"))
     graph = TemporalGraph.load(folder / "graph")
     assert len(graph.log) == 3 and len(graph.timelines["device"].events) == 2
+
+
+@pytest.mark.parametrize(("verb", "inside"), [(ingest, "log"), (build_graph, "graph")])
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_cannot_be_replaced_is_refused_before_anything_is_read(tmp_path, verb, inside, kind):
+    there = tmp_path / "out" / inside
+    there.parent.mkdir()
+    there.write_text("mine") if kind == "file" else (there / "mine").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="holds something else"):
+        verb(data=data(tmp_path) | {"quarantine": str(tmp_path / "q")}, output=str(there.parent))
+    assert list(there.parent.iterdir()) == [there]

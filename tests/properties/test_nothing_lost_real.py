@@ -89,7 +89,7 @@ def test_spoilt_rows_of_a_set_go_to_quarantine_and_all_others_are_kept(
         file, table = Path(mapped["path"]).name, told[kind]
         assert balanced(table) and table.rows == len(real.tables[file])
         assert (table.rejected, table.exact_duplicates) == (count, copies[file])
-        aside = pq.read_table(folder / "aside" / f"{kind}.parquet").to_pandas()
+        aside = pq.read_table(folder / "aside" / f"events.{kind}.parquet").to_pandas()
         assert set(aside["rejected_row"]) == spoilt[file] and aside["rejected_for"].str.len().min() > 0
         was = real.tables[file].iloc[aside["rejected_row"] - 1]
         assert (aside[real.keys[file]].fillna("").to_numpy() == was[real.keys[file]].to_numpy()).all()

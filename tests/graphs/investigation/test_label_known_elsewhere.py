@@ -83,7 +83,7 @@ def test_faults_of_the_other_table_name_the_keys_that_mend_them(tables, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("given", "key"), [("key", "label.key to"), ("column", "label.column to"), ("known", "label.known to")]
+    ("given", "key"), [("key", "label.key to"), ("column", "label.column to"), ("known", "label.known.column to")]
 )
 def test_a_column_that_the_other_table_lacks_is_told_under_its_key(tables, tmp_path, given, key):
     config = mapping(tmp_path, **({"known": "since"} | {given: "nowhere"}))
