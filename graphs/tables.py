@@ -211,11 +211,11 @@ class _TableReader:
         assert isinstance(table, EventTable)
         if table.id is not None:
             self.ids.append(self._ids(block, table.id))
-        time = self._times(block, table.time, required=True)
+        time = self._times(block, "time", table.time, required=True)
         event_time = self._rounded(time.micros)
         known = np.where(time.date_only, time.last, event_time)
         if table.known_time is not None:
-            learned = self._times(block, table.known_time)
+            learned = self._times(block, "known_time", table.known_time)
             known = np.where(learned.fine, learned.last, known)
         self._put(TIME, table.time.column, event_time)
         self._put(KNOWN_TIME, (table.known_time or table.time).column, known)
@@ -240,7 +240,7 @@ class _TableReader:
             self.findings.row_fault("no-id", block, table.id, absent, f"{self.row_word} without an id", "Fill it in.")
         known = np.full(len(block.broken), ALWAYS)
         if table.known_time is not None:
-            learned = self._times(block, table.known_time)
+            learned = self._times(block, "known_time", table.known_time)
             known = np.where(learned.fine, learned.last, NEVER)
             self._warn_never_known(block, table.known_time.column, learned)
         self._put(KNOWN_TIME, table.id if table.known_time is None else table.known_time.column, known)
@@ -297,7 +297,7 @@ class _TableReader:
             remedy = "Export the column as text."
             self.findings.row_fault("id-type", block, column, rows, message, remedy, values=_cells(array, rows))
 
-    def _times(self, block: Block, spec: TimeColumn, *, required: bool = False) -> Times:
+    def _times(self, block: Block, name: str, spec: TimeColumn, *, required: bool = False) -> Times:
         schema, column = self.schema, spec.column
         array = block.columns[column]
         times = parse_times(array, spec, timezone=schema.timezone, dst=schema.dst, nulls=schema.null_values)
@@ -308,7 +308,7 @@ class _TableReader:
                 self.findings.row_fault(code, block, column, rows, message, remedy, values=_cells(array, rows))
 
         what = "not a time" if spec.format is None else f"not a time of the format {spec.format}"
-        fault("time", times.bad, what, _time_remedy(self.key, spec, array, times.bad))
+        fault("time", times.bad, what, _time_remedy(self.key_of(name), spec, array, times))
         fault(
             "zone",
             times.zoneless,
@@ -406,7 +406,7 @@ class _TableReader:
             label = self._verdicts(block, spec)
         labelled = label != UNLABELLED
         if self.table.label_known is not None:
-            learned = self._times(block, self.table.label_known)
+            learned = self._times(block, "label_known", self.table.label_known)
             known = np.where(learned.fine, learned.last, NEVER)
             self._warn_label_times(block, self.table.label_known.column, labelled, learned)
         self._put(LABEL, spec.column, label)
@@ -547,21 +547,29 @@ def _number_fault(kind: pa.DataType, decimal: str, values: Sequence[str]) -> tup
     )
 
 
-def _time_remedy(key: str, spec: TimeColumn, array: pa.Array, bad: np.ndarray) -> str:
-    """What to do about cells that are no time: digits alone betray the unit by their number."""
+def _time_remedy(key: str, spec: TimeColumn, array: pa.Array, times: Times) -> str:
+    """What to do about cells that are no time, in the column that the configuration names at `key`.
+
+    Another unit is advised where nothing can be read by the present one: digits betray it by their number.
+    """
     if spec.format is not None:
         return "Correct it, or give the column the format that it has; times lie between 1900 and 2200."
-    first = _cells(array, np.flatnonzero(bad)[:1])
+    first = _cells(array, np.flatnonzero(times.bad)[:1])
     digits = first[0].split(".")[0] if first else ""
-    units = {10: "s", 13: "ms", 16: "us", 19: "ns"}
-    if digits.isdigit() and len(digits) in units and spec.unit != units[len(digits)]:
-        return f"It looks like {units[len(digits)]} since 1970: set data.time_unit={units[len(digits)]}."
-    if spec.unit != "iso" and first and not digits.lstrip("-").isdigit():
-        return "It looks like text, not a count since 1970: set data.time_unit=iso."
+    counted = digits.isdigit()
+    unit = {10: "s", 13: "ms", 16: "us", 19: "ns"}.get(len(digits), spec.unit) if counted else "iso"
+    if unit != spec.unit and (times.bad | times.missing).all() and _is_time(first, replace(spec, unit=unit)):
+        looks = f"{unit} since 1970" if counted else "text, not a count since 1970"
+        return f"It looks like {looks}: set {key}.unit={unit}."
     return (
         "Write 2025-03-01T10:00:00Z or the like, between 1900 and 2200, or give the column a format: "
         "{column: …, format: '%d/%m/%Y %H:%M'}."
     )
+
+
+def _is_time(cells: Sequence[str], spec: TimeColumn) -> bool:
+    times = parse_times(pa.array(cells, pa.string()), spec, timezone="UTC", dst="earlier", nulls=frozenset())
+    return bool(times.fine.all())
 
 
 def _warn_placeholders(columns: Columns, name: Field, schema: DataSchema, findings: Findings) -> None:

@@ -476,3 +476,36 @@ def test_what_is_no_number_is_told_with_a_remedy_that_helps(tmp_path, cells, mes
         ingest(DataSchema.from_config({"timezone": "UTC", "events": events}))
     fault = faults_of(raised)["number", "n"]
     assert message in fault.message and remedy in fault.remedy
+
+
+COUNT, ISO = "1740823200000", "2025-03-02T00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("time", "rows", "remedies"),
+    [
+        ({"column": "t", "unit": "s"}, [f"{COUNT},", f"{COUNT},"], {"t": "data.events.payment.time.unit=ms"}),
+        ("t", [f"{COUNT},{ISO}", f"{COUNT},"], {"t": "data.events.payment.time.unit=ms"}),
+        ("t", [f"{ISO},{COUNT}", f"{ISO},"], {"k": "data.events.payment.known_time.unit=ms"}),
+        ({"column": "t", "unit": "s"}, [f"{ISO},"], {"t": "data.events.payment.time.unit=iso"}),
+        # Another unit would not help the rest of the column, or not this cell.
+        ("t", [f"{COUNT},", f"{ISO},"], {"t": "Write 2025-03-01T10:00:00Z"}),
+        ({"column": "t", "unit": "s"}, ["soon,"], {"t": "Write 2025-03-01T10:00:00Z"}),
+        ("t", ["9999999999,"], {"t": "Write 2025-03-01T10:00:00Z"}),
+    ],
+)
+def test_the_remedy_for_times_of_another_unit_names_the_unit_of_that_column(read, time, rows, remedies):
+    table = {"id": "id", "time": time, "known_time": "k", "roles": {"user": "u"}, "path": "t.csv"}
+    text = lines(*(f"{n},u,{row}" for n, row in enumerate(rows)), header="id,u,t,k")
+    with pytest.raises(DataError) as raised:
+        read({"t.csv": text}, events={"payment": table})
+    found = {fault.column: fault.remedy for fault in raised.value.faults}
+    assert found.keys() == remedies.keys()
+    assert all(remedy in found[column] for column, remedy in remedies.items()), found
+
+
+def test_the_remedy_for_times_in_a_label_table_names_the_key_of_the_label(read):
+    label = {"from": "l.csv", "key": "id", "column": "y", "known": "k"}
+    files = {"t.csv": lines("1,2025-03-01,u,d"), "l.csv": f"id,y,k\n1,1,{COUNT}\n"}
+    with pytest.raises(DataError, match=r"set data\.events\.payment\.label\.known\.unit=ms"):
+        read(files, events={"payment": {**PAYMENT, "path": "t.csv", "label": label}})
