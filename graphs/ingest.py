@@ -32,7 +32,7 @@ from graphs.events import (
 )
 from graphs.folders import whole_file, write_json
 from graphs.readers import read_blocks
-from graphs.report import Findings, TableSummary, ValidationReport, failed_json, shown_time
+from graphs.report import SHOWN, Findings, TableSummary, ValidationReport, failed_json, shown_time
 from graphs.schema import DataSchema, EntityTable, EventTable, LabelColumn, feature_names
 from graphs.tables import (
     AMOUNT,
@@ -206,15 +206,15 @@ def _tell_unmet(met: Sequence[_Met], findings: Findings) -> None:
         unmet = np.flatnonzero(~np.logical_or.reduce([found.ids for found in same]))
         if not len(unmet):
             continue
-        rows = np.flatnonzero(np.isin(keys.codes, unmet))
         tables = ", ".join(found.key for found in same)
         every = len(unmet) == len(keys.values)
-        findings.warn(
-            "label-ids", source.files[source.file[rows[0]]], source.columns["role", ""],
-            f"{'no id has a' if every else f'{len(unmet):,} of the {len(keys.values):,} ids have no'} row in {tables}",
-            "If they are the same rows, write the ids as they stand there: 007 is not 7.",
-            rows=source.row[rows[:5]], values=keys.values.take(pa.array(unmet[:5])).to_pylist(), count=len(rows),
-        )  # fmt: skip
+        what = "no id has a" if every else f"{len(unmet):,} of the {len(keys.values):,} ids have no"
+        for file, rows in source.by_file(np.flatnonzero(np.isin(keys.codes, unmet))):
+            findings.warn(
+                "label-ids", file, source.columns["role", ""], f"{what} row in {tables}",
+                "If they are the same rows, write the ids as they stand there: 007 is not 7.",
+                rows=source.row[rows], values=_texts_of(keys, rows),
+            )  # fmt: skip
 
 
 def _absent_known(columns: Columns, table: EventTable | EntityTable) -> np.ndarray:
@@ -224,17 +224,17 @@ def _absent_known(columns: Columns, table: EventTable | EntityTable) -> np.ndarr
 
 
 def _warn_never_known(columns: Columns, label: LabelColumn, rows: np.ndarray, findings: Findings) -> None:
-    at = np.flatnonzero(rows)
-    if label.absent != "negative" or not len(at):
+    if label.absent != "negative":
         return
     key = "label_delay_days" if columns.key.startswith("data.events.") else "label_known"
-    findings.warn(
-        "label-time", columns.files[columns.file[at[0]]], None,
-        f"rows that {label.source} does not mention are negative, but this never counts as known: nothing can be "
-        "learnt from them",
-        f"Set {columns.key}.{key} to say since when such a row is known to be negative.",
-        rows=columns.row[at[:5]], count=len(at),
-    )  # fmt: skip
+    for file, here in columns.by_file(np.flatnonzero(rows)):
+        findings.warn(
+            "label-time", file, None,
+            f"rows that {label.source} does not mention are negative, but this never counts as known: nothing can be "
+            "learnt from them",
+            f"Set {columns.key}.{key} to say since when such a row is known to be negative.",
+            rows=columns.row[here],
+        )  # fmt: skip
 
 
 def _known_since(source: Columns, keys: Categorical) -> np.ndarray:
@@ -251,19 +251,22 @@ def _one_verdict_each(source: Columns, keys: Categorical, findings: Findings) ->
     usable = (keys.codes != MISSING) & (label != UNLABELLED)
     votes = [np.bincount(keys.codes[usable & (label == verdict)], minlength=len(keys.values)) > 0 for verdict in (0, 1)]
     torn = np.flatnonzero(votes[0] & votes[1])
-    if len(torn):
-        rows = source.row[np.isin(keys.codes, torn)]
+    for file, rows in source.by_file(np.flatnonzero(np.isin(keys.codes, torn) & usable)):
         findings.file_fault(
             "label-conflict",
-            source.files[0],
+            file,
             source.columns[LABEL],
             "ids with a positive and a negative label",
             "Keep one verdict per id.",
-            rows=rows[:5],
-            count=len(rows),
-            values=[keys.values[int(code)].as_py() for code in torn[:5]],
+            rows=source.row[rows],
+            values=_texts_of(keys, rows),
         )
     return np.where(votes[1], 1, np.where(votes[0], 0, UNLABELLED)).astype(np.int8)
+
+
+def _texts_of(keys: Categorical, rows: np.ndarray) -> list[str]:
+    """The first few different values of these rows."""
+    return keys.values.take(pc.unique(pa.array(keys.codes[rows]))[:SHOWN]).to_pylist()
 
 
 # ------------------------------------------------------------------------------------------ rows to keep
@@ -353,17 +356,15 @@ def _differs(columns: Columns, name: Field, rows: np.ndarray, first: np.ndarray)
 def _warn_duplicates(
     columns: Columns, exact: np.ndarray, group: np.ndarray, names: pa.StringArray, findings: Findings
 ) -> None:
-    for place in np.unique(columns.file[exact]):
-        rows = exact[columns.file[exact] == place]
+    for file, rows in columns.by_file(exact):
         findings.warn(
             "duplicate",
-            columns.files[place],
+            file,
             None,
             "exact duplicates of rows that came before; each counts once",
             "Nothing needs doing.",
-            rows=columns.row[rows[:5]],
+            rows=columns.row[rows],
             values=[names[int(number)].as_py() for number in group[rows[:5]]],
-            count=len(rows),
         )
 
 
@@ -682,7 +683,7 @@ def _summarise(kept: _Kept, kind: str) -> TableSummary:
         unlabelled=int((label == UNLABELLED).sum()),
         first_time=shown_time(times.min()) if len(times) else None,
         last_time=shown_time(times.max()) if len(times) else None,
-        missing={column: count for column, count in columns.missing.items() if count},
+        missing={column: int(cells.sum()) for column, cells in columns.missing.items() if cells.any()},
     )
 
 
@@ -719,7 +720,7 @@ def _rejected_rows(file: Path, found: Sequence[tuple[np.ndarray, str]], schema: 
             made = {
                 "rejected_from": pa.array([str(file)] * len(hit)),
                 "rejected_row": pa.array(numbers[hit]),
-                "rejected_for": pa.array(["; ".join(reasons[int(row)]) for row in numbers[hit]]),
+                "rejected_for": pa.array(["; ".join(dict.fromkeys(reasons[int(row)])) for row in numbers[hit]]),
             }
             if block.lines:
                 made["raw_line"] = pa.array([block.lines.get(int(row)) for row in hit], pa.string())

@@ -7,7 +7,7 @@ that only show later (two rows of one id) must name them, too.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -67,8 +67,8 @@ DAMAGES = (
 class Columns:
     """Rows of one table, which the configuration holds at `key`: `file` (rows,) int32 into `files` and `row` (rows,)
     int64 their data row there; `arrays` are (rows,) numbers, `keys` (rows,) codes; `ids` is None where the table has
-    none. `columns` tells the user's name of a field, `dropped` marks rows that go for their label, `missing` counts
-    empty cells by the user's column."""
+    none. `columns` tells the user's name of a field, `dropped` marks rows that go for their label, `missing` (rows,)
+    bool the empty cells of a column of the user's that has any."""
 
     name: str
     key: str
@@ -80,7 +80,7 @@ class Columns:
     keys: dict[Field, Categorical]
     columns: dict[Field, str]
     dropped: np.ndarray
-    missing: Mapping[str, int] = field(default_factory=dict)
+    missing: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.file)
@@ -96,7 +96,13 @@ class Columns:
             arrays={name: values[positions] for name, values in self.arrays.items()},
             keys={name: Categorical(key.codes[positions], key.values) for name, key in self.keys.items()},
             dropped=self.dropped[positions],
+            missing={column: cells[positions] for column, cells in self.missing.items()},
         )
+
+    def by_file(self, rows: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+        """The rows at these positions apart by their files."""
+        for place in np.unique(self.file[rows]):
+            yield self.files[place], rows[self.file[rows] == place]
 
 
 def read_event_table(table: EventTable, schema: DataSchema, findings: Findings) -> Columns:
@@ -144,7 +150,7 @@ class _TableReader:
         self.keys: dict[Field, list[Keys]] = {}
         self.ids: list[pa.StringArray] = []
         self.columns: dict[Field, str] = {}
-        self.missing: Counter[str] = Counter()
+        self.missing: dict[str, dict[int, np.ndarray]] = {}
         self.dropped: list[np.ndarray] = []
 
     @property
@@ -181,7 +187,10 @@ class _TableReader:
             keys={name: merge_keys(parts) for name, parts in self.keys.items()},
             columns=self.columns,
             dropped=_joined(self.dropped, np.bool_),
-            missing=dict(self.missing),
+            missing={
+                column: _joined([found.get(at, np.zeros(len(part), bool)) for at, part in enumerate(rows)], np.bool_)
+                for column, found in self.missing.items()
+            },
         )
 
     def _wanted(self) -> dict[str, str]:
@@ -255,7 +264,7 @@ class _TableReader:
                 "never-known", block.file, column, "nothing says since when these rows are known: they never are",
                 f"Fill it in, with 1970-01-01 where a row held from the start, or set {self.key}.known_time=null if "
                 "all rows did.",
-                rows=rows[:5] + block.first_row, count=len(rows),
+                rows=rows + block.first_row,
             )  # fmt: skip
 
     def _features(self, block: Block) -> None:
@@ -287,7 +296,7 @@ class _TableReader:
         self._missing(column, absent & ~block.broken)
         altered = pc.fill_null(pc.not_equal(plain, text), False).to_numpy(zero_copy_only=False)
         text = pc.fill_null(text, "")
-        self._warn_ids(block, column, text, np.arange(len(text)), int(np.count_nonzero(altered & ~absent)))
+        self._warn_ids(block, column, text, np.arange(len(text)), altered & ~absent)
         return text
 
     def _bad_ids(self, block: Block, column: str, array: pa.Array, bad: np.ndarray) -> None:
@@ -337,8 +346,7 @@ class _TableReader:
                 "dates without a time of day; the order within a day is lost, and events of a day count as known "
                 "at its end",
                 "Export the column with the time of day, where there is one.",
-                rows=rows[:5] + block.first_row,
-                count=len(rows),
+                rows=rows + block.first_row,
             )
 
     def _rounded(self, micros: np.ndarray) -> np.ndarray:
@@ -394,9 +402,8 @@ class _TableReader:
             column,
             message,
             remedy,
-            rows=rows[:5] + block.first_row,
+            rows=rows + block.first_row,
             values=_cells(array, rows),
-            count=len(rows),
         )
 
     def _labels(self, block: Block, spec: LabelColumn, known: np.ndarray) -> None:
@@ -425,7 +432,7 @@ class _TableReader:
             self.findings.warn(
                 "label", block.file, spec.column, "rows dropped, for their label is not understood",
                 f"Add its words to {words}.",
-                rows=rows[:5] + block.first_row, values=values, count=len(rows),
+                rows=rows + block.first_row, values=values,
             )  # fmt: skip
         else:
             self.findings.row_fault(
@@ -441,7 +448,7 @@ class _TableReader:
             self.findings.warn(
                 "label-time", block.file, column, "a label, but not since when it is known: it never counts as known",
                 "Fill it in, or use label_delay_days." if isinstance(self.table, EventTable) else "Fill it in.",
-                rows=untold[:5] + block.first_row, count=len(untold),
+                rows=untold + block.first_row,
             )  # fmt: skip
         if isinstance(self.table, EventTable):
             early = np.flatnonzero(labelled & learned.fine & (learned.last < self.arrays[TIME][-1]))
@@ -472,16 +479,18 @@ class _TableReader:
             remedy = f"Export the column as text, or take it out of {self.key}.categorical."
             self.findings.row_fault("category-type", block, column, rows, message, remedy, values=_cells(array, rows))
 
-    def _warn_ids(self, block: Block, column: str, values: pa.StringArray, codes: np.ndarray, changed: int) -> None:
-        """What has become of the ids `values[codes]` on their way here."""
-        if changed:
+    def _warn_ids(
+        self, block: Block, column: str, values: pa.StringArray, codes: np.ndarray, changed: np.ndarray
+    ) -> None:
+        """What has become of the ids `values[codes]` on their way here; `changed` (rows,) bool."""
+        if changed.any():
             self.findings.warn(
                 "normalised",
                 block.file,
                 column,
                 f"ids changed by id_normalisation={self.schema.id_normalisation}",
                 "Set data.id_normalisation=none to keep them as they are.",
-                count=changed,
+                rows=np.flatnonzero(changed) + block.first_row,
             )
         doubtful = pc.match_substring_regex(values, DOUBTFUL_NUMBER).to_numpy(zero_copy_only=False)
         if not doubtful.any():
@@ -493,7 +502,11 @@ class _TableReader:
                 self._warn(block, code, column, rows, message, block.columns[column], remedy)
 
     def _missing(self, column: str, rows: np.ndarray) -> None:
-        self.missing[column] += int(np.count_nonzero(rows))
+        """Note empty cells of this block; a column that is used twice has them once."""
+        if rows.any():
+            found = self.missing.setdefault(column, {})
+            place = len(self.dropped) - 1
+            found[place] = found.get(place, False) | rows
 
 
 class _LabelReader(_TableReader):
@@ -585,12 +598,12 @@ def _warn_placeholders(columns: Columns, name: Field, schema: DataSchema, findin
         if len(met) >= 2:
             text = key.values[int(code)].as_py()
             who = f"{others[0][1]}s" if others else "events"
-            findings.warn(
-                "placeholder",
-                _where(columns),
-                columns.columns[name],
-                f"{text!r} appears for {len(met)} {who} and looks like a placeholder; it joins them",
-                f"If it means nothing, set 'data.extra_null_values=[\"{text}\"]'.",
-                rows=columns.row[rows[:5]],
-                count=len(rows),
-            )
+            for file, here in columns.by_file(rows):
+                findings.warn(
+                    "placeholder",
+                    file,
+                    columns.columns[name],
+                    f"{text!r} appears for {len(met)} {who} and looks like a placeholder; it joins them",
+                    f"If it means nothing, set 'data.extra_null_values=[\"{text}\"]'.",
+                    rows=columns.row[here],
+                )

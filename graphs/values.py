@@ -724,12 +724,12 @@ def _verdict(word: str, column: LabelColumn, nulls: frozenset[str]) -> int:
 @dataclass(frozen=True)
 class Keys:
     """A column of ids or categories by codes: `codes` (rows,) int32 into `values`, MISSING where there is none;
-    `bad` (rows,) bool marks what cannot be an id; `changed` counts cells that normalisation altered."""
+    `bad` (rows,) bool marks what cannot be an id, `changed` (rows,) bool what normalisation altered."""
 
     codes: np.ndarray
     values: pa.StringArray
     bad: np.ndarray
-    changed: int
+    changed: np.ndarray
 
 
 def read_keys(array: pa.Array, *, nulls: frozenset[str], normalisation: str) -> Keys:
@@ -747,8 +747,8 @@ def read_keys(array: pa.Array, *, nulls: frozenset[str], normalisation: str) -> 
     elif len(short):
         nothing[short] = is_word(values.take(pa.array(short)), nulls)
     if not (altered.any() or nothing.any()):
-        return Keys(codes, values, bad, 0)
-    changed = int(np.count_nonzero(np.append(altered & ~nothing, False)[codes]))
+        return Keys(codes, values, bad, np.zeros(len(codes), bool))
+    changed = np.append(altered & ~nothing, False)[codes]
     kept = pc.unique(values.filter(pa.array(~nothing)))
     to = pc.fill_null(pc.index_in(values, value_set=kept), MISSING).to_numpy(zero_copy_only=False)
     codes = np.append(to, MISSING)[codes].astype(np.int32)

@@ -407,8 +407,8 @@ def test_a_table_without_rows_is_a_log_without_events(read):
 
 def test_the_report_says_where_every_row_went_as_text_and_as_json(read):
     report = read({"t.csv": lines("1,2025-03-01,u,", "1,2025-03-01,u,")}).report
-    assert "payment: 2 rows read, 1 kept, 1 exact duplicates" in str(report) and "d in 2" in str(report)
-    assert json.loads(json.dumps(report.to_json()))["tables"][0]["missing"] == {"d": 2}
+    assert "payment: 2 rows read, 1 kept, 1 exact duplicates" in str(report) and "d in 1" in str(report)
+    assert json.loads(json.dumps(report.to_json()))["tables"][0]["missing"] == {"d": 1}
 
 
 def test_ties_are_ordered_by_the_bytes_of_ids():
@@ -509,3 +509,69 @@ def test_the_remedy_for_times_in_a_label_table_names_the_key_of_the_label(read):
     files = {"t.csv": lines("1,2025-03-01,u,d"), "l.csv": f"id,y,k\n1,1,{COUNT}\n"}
     with pytest.raises(DataError, match=r"set data\.events\.payment\.label\.known\.unit=ms"):
         read(files, events={"payment": {**PAYMENT, "path": "t.csv", "label": label}})
+
+
+def test_a_row_counts_once_where_its_column_is_used_twice(read, tmp_path):
+    table = {**PAYMENT, "path": "t.csv", "amount": "a", "numeric": ["a"]}
+    rows = ["1,2025-03-01T10:00Z,u,d,", "2,2025-03-01T10:00Z,u,d,x", "3,2025-03-01T10:00Z, u,d,1.5,"]
+    files = {"t.csv": lines(*rows, '4,2025-03-01T10:00Z,u,d,"1,500"', header="id,t,u,d,a")}
+    events = {"payment": table, "login": {**PAYMENT, "path": "t.csv"}}
+    report = read(files, events=events, quarantine=str(tmp_path / "q")).report
+    assert {(fault.code, fault.rows, fault.count) for fault in report.rejected} == {
+        ("number", (2,), 1),
+        ("fields", (3,), 1),
+    }
+    assert {(fault.code, fault.rows, fault.count) for fault in report.warnings} == {("thousands", (4,), 1)}
+    assert report.tables[0].missing == {"a": 1} and report.tables[1].missing == {}
+    reasons = pq.read_table(tmp_path / "q" / "payment.parquet")["rejected_for"].to_pylist()
+    assert [reason.count(";") for reason in reasons] == [0, 0]
+
+
+def test_faults_of_a_file_that_is_read_for_several_tables_are_told_once(read):
+    label = {"from": "l.csv", "key": "id", "column": "y"}
+    table = {**PAYMENT, "label": label, "label_delay_days": 1}
+    files = {"p.csv": lines("1,bad,u,d", "2,bad, u,d"), "l.csv": "id,y\n1,maybe\n2,maybe\n3,perhaps\n"}
+    events = {
+        "payment": {**table, "path": "p.csv"},
+        "login": {**table, "path": "p.csv", "time": {"column": "t", "unit": "s"}},
+    }
+    with pytest.raises(DataError) as raised:
+        read(files, events=events)
+    found = faults_of(raised)
+    assert (found["time", "t"].rows, found["time", "t"].count) == ((1, 2), 2)
+    assert (found["label", "y"].count, found["label", "y"].values) == (3, ("maybe (2×)", "perhaps (1×)"))
+
+
+def test_what_is_missing_is_counted_in_the_rows_kept(read, tmp_path):
+    rows = ["1,2025-03-01T10:00Z,,d", "1,2025-03-01T10:00Z,,d", "2,bad,,d", "3,2025-03-01T10:00Z,u,"]
+    report = read({"t.csv": lines(*rows)}, quarantine=str(tmp_path / "q")).report
+    assert report.tables[0].missing == {"u": 1, "d": 1}
+
+
+def test_rows_of_several_files_are_told_file_by_file(read):
+    label = {"from": "l*.csv", "key": "tx", "column": "y", "known": "k", "absent": "negative"}
+    payment = {**PAYMENT, "path": ["a.csv", "b.csv"], "label": label}
+    files = {
+        "a.csv": lines("1,2025-03-01T10:00Z,u1,?"),
+        "b.csv": lines("2,2025-03-01T10:00Z,u2,?", "3,2025-03-01T10:00Z,u3,?"),
+    }
+    files |= {
+        "l1.csv": "tx,y,k\n3,1,2025-04-01T10:00Z\n9,1,2025-04-01T10:00Z\n",
+        "l2.csv": "tx,y,k\n8,1,2025-04-01T10:00Z\n",
+    }
+    found = {
+        (one.code, one.file[-6:]): (one.rows, one.values)
+        for one in read(files, events={"payment": payment}).report.warnings
+    }
+    assert found == {
+        ("placeholder", "/a.csv"): ((1,), ()), ("placeholder", "/b.csv"): ((1, 2), ()),
+        ("label-ids", "l1.csv"): ((2,), ("9",)), ("label-ids", "l2.csv"): ((1,), ("8",)),
+        ("label-time", "/a.csv"): ((1,), ()), ("label-time", "/b.csv"): ((1,), ()),
+    }  # fmt: skip
+    files["l2.csv"] = "tx,y,k\n5,1,2025-04-01T10:00Z\n3,0,2025-04-01T10:00Z\n9,,\n"
+    with pytest.raises(DataError) as raised:
+        read(files, events={"payment": payment})
+    assert [(one.file[-6:], one.rows, one.values) for one in raised.value.faults] == [
+        ("l1.csv", (1,), ("3",)),
+        ("l2.csv", (2,), ("3",)),
+    ]
