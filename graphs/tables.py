@@ -18,7 +18,7 @@ from tqdm import tqdm
 from graphs.events import ALWAYS, MISSING, NEVER, UNLABELLED, Categorical
 from graphs.readers import Block, find_files, read_blocks
 from graphs.report import Findings
-from graphs.schema import ROUNDINGS, DataSchema, EntityTable, EventTable, LabelColumn, TimeColumn
+from graphs.schema import ROUNDINGS, CsvFormat, DataSchema, EntityTable, EventTable, LabelColumn, TimeColumn
 from graphs.values import (
     Keys,
     Numbers,
@@ -362,7 +362,8 @@ class _TableReader:
         rows = np.flatnonzero(numbers.bad & ~block.broken)
         if len(rows):
             values = _cells(array, rows)
-            message, remedy = _number_fault(array.type, csv.decimal, values)
+            good = np.flatnonzero(~(numbers.bad | numbers.missing))
+            message, remedy = _number_fault(array.type, csv, values, _cells(array, good))
             self.findings.row_fault("number", block, column, rows, message, remedy, values=values)
         grouped = np.flatnonzero(numbers.grouped)
         if len(grouped):
@@ -545,19 +546,37 @@ def _where(columns: Columns) -> str:
     return columns.files[0] if len(columns.files) == 1 else f"table {columns.name}"
 
 
-def _number_fault(kind: pa.DataType, decimal: str, values: Sequence[str]) -> tuple[str, str]:
-    """(message, remedy) about cells that are no numbers."""
+def _number_fault(kind: pa.DataType, csv: CsvFormat, values: Sequence[str], good: Sequence[str]) -> tuple[str, str]:
+    """(message, remedy) about cells that are no numbers, beside some that are."""
     if pa.types.is_floating(kind):
         return "an infinite number", "Export empty cells in place of infinite numbers."
     if not pa.types.is_string(kind):
         return f"not a number but of the type {kind}", "Export the column as numbers, or leave it out."
     if {value.strip().lower() for value in values} <= {"true", "false"}:
         return "a truth value and not a number", "List the column under categorical, or write 1 and 0."
-    other = "," if decimal == "." else "."
+    marks = _other_marks(csv, values, good)
+    # A mark of ' must not end the quotes of the shell.
+    written = [f'"data.csv.{key}=\\"\'\\""' if mark == "'" else f"'data.csv.{key}=\"{mark}\"'" for key, mark in marks]
+    advice = f"set {' and '.join(written)}, " if written else ""
     return (
-        f"not a number with the decimal mark '{decimal}'",
-        f"Correct it, set 'data.csv.decimal=\"{other}\"', or add the word to data.extra_null_values.",
+        f"not a number with the decimal mark '{csv.decimal}'",
+        f"Correct it, {advice}or add the word to data.extra_null_values.",
     )
+
+
+def _other_marks(csv: CsvFormat, values: Sequence[str], good: Sequence[str]) -> list[tuple[str, str]]:
+    """The keys of `csv` and the marks, as few as may be, by which some of `values` and all of `good` are numbers."""
+    other = "," if csv.decimal == "." else "."
+    for changes in (
+        {"decimal": other}, {"thousands": " "}, {"thousands": "'"}, {"decimal": other, "thousands": csv.decimal},
+        {"decimal": other, "thousands": " "}, {"decimal": other, "thousands": "'"},
+    ):  # fmt: skip
+        made = replace(csv, **changes)
+        cells = pa.array([*values, *good], pa.string())
+        bad = parse_numbers(cells, made, nulls=frozenset()).bad
+        if made.decimal != made.thousands and not bad[: len(values)].all() and not bad[len(values) :].any():
+            return list(changes.items())
+    return []
 
 
 def _time_remedy(key: str, spec: TimeColumn, array: pa.Array, times: Times) -> str:
