@@ -382,8 +382,8 @@ def _tell_conflicts(
     kind = "events" if isinstance(table, EventTable) else "entities"
     conflicts = np.logical_or.reduce(list(differs.values()))
     for told, at in enumerate(np.flatnonzero(conflicts), 1):
-        for name in (name for name, found in differs.items() if found[at]):
-            row, other = several[at], first[at]
+        row, other = several[at], first[at]
+        for name in _own_differences(columns, [name for name, found in differs.items() if found[at]], [row, other]):
             values = [_shown(columns, name, other), _shown(columns, name, row)]
             where = f"{columns.files[columns.file[other]]}, data row {columns.row[other]}"
             message = f"{names[int(group[row])].as_py()!r} has another value in {where}"
@@ -404,12 +404,29 @@ def _tell_conflicts(
             return
 
 
+def _own_differences(columns: Columns, differ: Sequence[Field], rows: Sequence[int]) -> Sequence[Field]:
+    """Of the fields in which two rows differ those that stand in the table: a time that it does not have follows from
+    others, and differs with them."""
+    own = columns.columns
+    follows = {
+        KNOWN_TIME: own[KNOWN_TIME] == own.get(TIME) or _are_missing(columns, own[KNOWN_TIME], rows),
+        LABEL_KNOWN: own.get(LABEL_KNOWN) == own.get(LABEL),
+    }
+    return [name for name in differ if not follows.get(name)] or differ[:1]
+
+
+def _are_missing(columns: Columns, column: str, rows: Sequence[int]) -> bool:
+    return column in columns.missing and bool(columns.missing[column][rows].all())
+
+
 def _shown(columns: Columns, name: Field, row: int) -> str:
     if name in columns.keys:
         code = columns.keys[name].codes[row]
         return "" if code == MISSING else columns.keys[name].values[int(code)].as_py()
     value = columns.arrays[name][row]
-    return shown_time(value) if name in (TIME, KNOWN_TIME, LABEL_KNOWN) and abs(value) < NEVER // 2 else str(value)
+    if np.isnan(value) or value == {LABEL: UNLABELLED, LABEL_KNOWN: NEVER}.get(name):
+        return ""
+    return shown_time(value) if name in (TIME, KNOWN_TIME, LABEL_KNOWN) else str(value)
 
 
 # --------------------------------------------------------------------------------------------- made ids

@@ -255,6 +255,27 @@ def test_different_rows_of_one_id_are_a_fault_or_go_by_the_rule(read, rule, user
     assert keys(ingested.log, "user") == [user, "u1"] and ingested.report.tables[0].replaced == 1
 
 
+def test_a_conflict_is_told_under_the_columns_that_differ_and_not_under_what_follows_from_them(read):
+    header = "id,t,u,d,k,l"
+    same = [
+        "1,2025-03-01T10:00Z,u,d,,1",
+        "1,2025-03-02T10:00Z,u,d,,1",
+        "2,2025-03-01T10:00Z,u,d,,",
+        "2,2025-03-01T10:00Z,u,d,,1",
+    ]
+    day = ["3,2025-03-01,u,d,,1", "3,2025-03-01T00:00Z,u,d,,1"]
+    table = {**PAYMENT, "path": "t.csv", "label": "l", "label_delay_days": 3}
+    for known in (None, "k"):
+        events = {"payment": {**table, "known_time": known}}
+        with pytest.raises(DataError) as raised:
+            read({"t.csv": lines(*same, *day, header=header)}, events=events)
+        assert [(fault.column, fault.values) for fault in raised.value.faults] == [
+            ("t", ("2025-03-01T10:00:00Z", "2025-03-02T10:00:00Z")),
+            ("l", ("", "1")),
+            (known or "t", ("2025-03-01T23:59:59.999999Z", "2025-03-01T00:00:00Z")),
+        ]
+
+
 def test_many_conflicts_are_told_in_a_few_lines(read):
     rows = [f"{n},2025-03-0{day},u,d" for day in (1, 2) for n in range(100)]
     with pytest.raises(DataError) as raised:
