@@ -96,6 +96,7 @@ def ingest(schema: DataSchema) -> Ingested:
         for columns, table in zip(entities, schema.entities, strict=True)
     ]
     _tell_unmet(met, findings)
+    _tell_strangers(events, entities, schema, findings)
     # Rows of one id that differ are looked for before anything is raised: they are to be told with all other faults.
     kept_events = [_event_rows(columns, table, findings) for columns, table in zip(events, schema.events, strict=True)]
     kept_entities = [
@@ -214,6 +215,32 @@ def _tell_unmet(met: Sequence[_Met], findings: Findings) -> None:
                 "label-ids", file, source.columns["role", ""], f"{what} row in {tables}",
                 "If they are the same rows, write the ids as they stand there: 007 is not 7.",
                 rows=source.row[rows], values=_texts_of(keys, rows),
+            )  # fmt: skip
+
+
+def _tell_strangers(
+    events: Sequence[Columns], entities: Sequence[Columns], schema: DataSchema, findings: Findings
+) -> None:
+    """Name the entity tables that have nothing to do with any event: of a type that no role has, or ids written
+    otherwise. That only some entities are in events is as it should be."""
+    roles = [(columns, role) for columns, table in zip(events, schema.events, strict=True) for role in table.roles]
+    types = list(dict.fromkeys(role.entity_type for _, role in roles))
+    for columns in entities:
+        own = columns.keys.get(("role", ""))
+        if own is None or not len(columns) or not any(map(len, events)):
+            continue
+        keys = [part.keys.get(("role", role.name)) for part, role in roles if role.entity_type == columns.name]
+        if any(pc.any(pc.is_in(own.values, value_set=key.values)).as_py() for key in keys if key is not None):
+            continue
+        message = f"no id is that of a {columns.name} in any event"
+        remedy = "If they are the same, write the ids as they stand there: 007 is not 7."
+        if columns.name not in types:
+            message = f"no role is of the type {columns.name}"
+            remedy = f"Name the table after the type of a role: {', '.join(types)}."
+        for file, rows in columns.by_file(np.flatnonzero(own.codes != MISSING)):
+            findings.warn(
+                "entity-ids", file, columns.columns["role", ""], message, remedy,
+                rows=columns.row[rows], values=_texts_of(own, rows),
             )  # fmt: skip
 
 

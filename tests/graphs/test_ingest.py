@@ -218,6 +218,19 @@ def test_one_label_table_for_several_tables_is_asked_what_none_of_them_has(read)
     assert read(files, events=events).report.warnings == ()
 
 
+def test_an_entity_table_that_has_to_do_with_no_event_is_told(read):
+    files = {"t.csv": lines("1,2025-03-01T10:00Z,7,d", "2,2025-03-01T10:00Z,8,d"), "u.csv": "u,n\n007,1\n08,2\n"}
+    events, user = {"payment": {**PAYMENT, "path": "t.csv"}}, {"path": "u.csv", "id": "u", "numeric": ["n"]}
+    told = read(files, events=events, entities={"user": user, "usr": user}).report.warnings
+    assert [(one.code, one.rows, one.values) for one in told] == [("entity-ids", (1, 2), ("007", "08"))] * 2
+    assert "no id is that of a user in any event" in told[0].message and "007 is not 7" in told[0].remedy
+    assert "no role is of the type usr" in told[1].message and "user, device" in told[1].remedy
+    files["u.csv"] += "8,3\n"
+    assert read(files, events=events, entities={"user": user}).report.warnings == ()
+    files["t.csv"] = lines()
+    assert read(files, events=events, entities={"usr": user}).report.warnings == ()
+
+
 def test_labels_that_are_lists_or_broken_bytes_are_not_understood(read, tmp_path):
     for labels in ([[1], [0]], [b"1", b"\xff"]):
         table = {"id": [1, 2], "t": ["2025-03-01", "2025-03-02"], "u": [7, 8], "d": pa.nulls(2), "y": labels}
@@ -392,6 +405,16 @@ def test_missing_files_are_all_named_before_anything_else(read, tmp_path):
     events = {"payment": {**PAYMENT, "path": ["no.csv", str(tmp_path / "nor.csv")]}}
     with pytest.raises(NotFoundError, match=r"(?s)no\.csv.*nor\.csv"):
         read({}, events=events)
+
+
+def test_a_missing_file_of_events_and_an_entity_table_are_read_together(read):
+    events = {"payment": {**PAYMENT, "path": "t.csv"}, "login": {**PAYMENT, "path": "no.csv"}}
+    with pytest.raises(NotFoundError):
+        read(
+            {"t.csv": lines("1,2025-03-01,,d"), "u.csv": "u\n1\n"},
+            events=events,
+            entities={"user": {"path": "u.csv", "id": "u"}},
+        )
 
 
 def test_a_missing_file_hides_no_other_fault(read):
