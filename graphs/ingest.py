@@ -677,7 +677,8 @@ def _entity_codes(columns: Columns, ids: pa.StringArray) -> np.ndarray:
     key = columns.keys.get(("role", ""))
     if key is None:
         return np.zeros(0, np.int32)
-    return pc.index_in(key.values, value_set=ids).to_numpy(zero_copy_only=False).astype(np.int32)[key.codes]
+    codes = pc.fill_null(pc.index_in(key.values, value_set=ids), MISSING)
+    return codes.to_numpy(zero_copy_only=False).astype(np.int32)[key.codes]
 
 
 def _attributes(columns: Columns, table: EntityTable, ids: pa.StringArray) -> EntityAttributes:

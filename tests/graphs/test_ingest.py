@@ -382,6 +382,13 @@ def test_columns_that_have_no_text_of_their_own_go_to_quarantine_too(read, tmp_p
     assert [row[name] for name in "lsbn"] == ["[1, null]", '{"a": "é"}', "b'\\xff'", None]
 
 
+def test_an_entity_that_only_a_rejected_row_has_is_left_out(read, tmp_path):
+    files = {"t.csv": lines("1,2025-03-01,u1,d"), "u.csv": "u,n\nu9,bad\nu1,2\n"}
+    events, user = {"payment": {**PAYMENT, "path": "t.csv"}}, {"path": "u.csv", "id": "u", "numeric": ["n"]}
+    log = read(files, events=events, entities={"user": user}, quarantine=str(tmp_path / "q")).log
+    assert log.entity_ids["user"].to_pylist() == ["u1"] and log.attributes["user"].entity.tolist() == [0]
+
+
 def test_too_many_rejects_are_an_error_and_nothing_is_written(read, tmp_path):
     with pytest.raises(DataError, match="4 rows would be rejected, 3 may be"):
         read({"t.csv": BROKEN}, events={"payment": FULL}, quarantine=str(tmp_path / "q"), max_rejects=3)
