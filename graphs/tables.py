@@ -324,9 +324,11 @@ class _TableReader:
             "a time without a zone",
             "Set data.timezone to the zone that these times are in, such as data.timezone=UTC.",
         )
+        skipped = times.nonexistent & times.date_only
+        fault("skipped-day", skipped, f"a day that {schema.timezone} skipped", "Correct it.")
         fault(
             "clock-change",
-            times.ambiguous | times.nonexistent,
+            times.ambiguous | (times.nonexistent & ~skipped),
             f"a clock time that {schema.timezone} shows twice or never, where clocks change",
             "Set data.dst=earlier or data.dst=later to take that one of the two instants it may mean.",
         )

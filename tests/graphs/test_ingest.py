@@ -626,3 +626,16 @@ def test_rows_of_several_files_are_told_file_by_file(read):
         ("l1.csv", (1,), ("3",)),
         ("l2.csv", (2,), ("3",)),
     ]
+
+
+@pytest.mark.parametrize("dst", ["error", "earlier"])
+def test_a_day_that_a_zone_skipped_is_told_as_such(read, dst):
+    rows = ["1,2011-12-30,u,d", "2,2011-12-29,u,d"]
+    with pytest.raises(DataError) as raised:
+        read({"t.csv": lines(*rows)}, timezone="Pacific/Apia", dst=dst)
+    (fault,) = raised.value.faults
+    assert (fault.code, fault.message, fault.remedy) == (
+        "skipped-day",
+        "a day that Pacific/Apia skipped",
+        "Correct it.",
+    )
