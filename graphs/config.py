@@ -102,7 +102,7 @@ def compose(
 
     `folders`: where the YAML files lie, the main one first (default ours). Raises ConfigError that says in a
     line or two what is wrong with which override, and what to write instead. Below `data.` an override may set a key
-    that the file lacks.
+    that the file lacks, but a table of its own only as a whole.
 
     >>> compose("train", ["data=p2p", "trainer.epochs=3"])["trainer"]["epochs"]
     3
@@ -486,12 +486,26 @@ def _check_keys(
         if not (adds or _is_indexed(key) or key in known or key.startswith("hydra")):
             parent, _, leaf = key.rpartition(".")
             beside = [path.rpartition(".")[2] for path in known if path.rpartition(".")[0] == parent]
-            close = nearest(leaf, beside) if parent in known else nearest(key, [*known, *groups])
+            beyond = _new_table(key, known) or nearest(key, [*known, *groups])
+            close = nearest(leaf, beside) if parent in known else beyond
             while parent and not beside:
                 parent = parent.rpartition(".")[0]
                 beside = [path.rpartition(".")[2] for path in known if path.rpartition(".")[0] == parent]
             there_are = ", ".join(name for name in beside if not name.endswith("_"))
             yield _Problem(f"{key}: no such key{close or f'; there are: {there_are}'}", override.input_line)
+
+
+def _new_table(key: str, known: Sequence[str]) -> str:
+    """How a table is given that the file lacks, if `key` is one of such a table whose name is like no other's."""
+    names = key.split(".")
+    forms = {"events": "path: …, time: …, roles: {…}", "entities": "path: …, id: …"}
+    if names[0] != "data" or len(names) < 4 or names[1] not in forms:
+        return ""
+    above = ".".join(names[:2])
+    tables = [path.rpartition(".")[2] for path in known if path.rpartition(".")[0] == above]
+    if names[2] in tables or nearest(names[2], tables):
+        return ""
+    return f"; a table that the file lacks is given whole: '{above}.{names[2]}={{{forms[names[1]]}}}'"
 
 
 def _key_paths(node: Any, prefix: str = "") -> Iterator[str]:

@@ -32,7 +32,7 @@ from graphs.events import (
 )
 from graphs.folders import whole_file, write_json
 from graphs.readers import read_blocks
-from graphs.report import Findings, TableSummary, ValidationReport, failed_json, shown_time
+from graphs.report import SHOWN, Findings, TableSummary, ValidationReport, failed_json, shown_time
 from graphs.schema import DataSchema, EntityTable, EventTable, LabelColumn, feature_names
 from graphs.tables import (
     AMOUNT,
@@ -104,6 +104,7 @@ def ingest(schema: DataSchema) -> Ingested:
     _tell_unmet(met, findings)
     for columns, table in zip([*events, *entities], tables, strict=True):
         _warn_label_times(columns, table, sources.get(columns.key), findings)
+    _tell_strangers(events, entities, schema, findings)
     # Rows of one id that differ are looked for before anything is raised: they are to be told with all other faults.
     kept_events = [_event_rows(columns, table, findings) for columns, table in zip(events, schema.events, strict=True)]
     kept_entities = [
@@ -207,12 +208,11 @@ def _label_source(key: str, label: LabelColumn, schema: DataSchema, findings: Fi
 
 def _refuse_nameless(read: Columns, rows: np.ndarray, findings: Findings) -> None:
     """Rows to reject that name nobody are a fault of a label table by whose silence a row is negative."""
-    for place in np.unique(read.file[rows]):
-        at = np.flatnonzero(rows & (read.file == place))
+    for file, here in read.by_file(np.flatnonzero(rows)):
         findings.file_fault(
-            "label-nobody", read.files[place], read.columns["role", ""],
+            "label-nobody", file, read.columns["role", ""],
             "rows that cannot be used and do not say whom they label, who would count as negative",
-            f"Mend them, or set {read.key}.absent=unlabelled.", rows=read.row[at[:5]], count=len(at),
+            f"Mend them, or set {read.key}.absent=unlabelled.", rows=read.row[here],
         )  # fmt: skip
 
 
@@ -252,15 +252,41 @@ def _tell_unmet(met: Sequence[_Met], findings: Findings) -> None:
         unmet = np.flatnonzero(~np.logical_or.reduce([found.ids for found in same]))
         if not len(unmet):
             continue
-        rows = np.flatnonzero(np.isin(keys.codes, unmet))
         tables = ", ".join(found.key for found in same)
         every = len(unmet) == len(keys.values)
-        findings.warn(
-            "label-ids", source.files[source.file[rows[0]]], source.columns["role", ""],
-            f"{'no id has a' if every else f'{len(unmet):,} of the {len(keys.values):,} ids have no'} row in {tables}",
-            "If they are the same rows, write the ids as they stand there: 007 is not 7.",
-            rows=source.row[rows[:5]], values=keys.values.take(pa.array(unmet[:5])).to_pylist(), count=len(rows),
-        )  # fmt: skip
+        what = "no id has a" if every else f"{len(unmet):,} of the {len(keys.values):,} ids have no"
+        for file, rows in source.by_file(np.flatnonzero(np.isin(keys.codes, unmet))):
+            findings.warn(
+                "label-ids", file, source.columns["role", ""], f"{what} row in {tables}",
+                "If they are the same rows, write the ids as they stand there: 007 is not 7.",
+                rows=source.row[rows], values=_texts_of(keys, rows),
+            )  # fmt: skip
+
+
+def _tell_strangers(
+    events: Sequence[Columns], entities: Sequence[Columns], schema: DataSchema, findings: Findings
+) -> None:
+    """Name the entity tables that have nothing to do with any event: of a type that no role has, or ids written
+    otherwise. That only some entities are in events is as it should be."""
+    roles = [(columns, role) for columns, table in zip(events, schema.events, strict=True) for role in table.roles]
+    types = list(dict.fromkeys(role.entity_type for _, role in roles))
+    for columns in entities:
+        own = columns.keys.get(("role", ""))
+        if own is None or not len(columns) or not any(map(len, events)):
+            continue
+        keys = [part.keys.get(("role", role.name)) for part, role in roles if role.entity_type == columns.name]
+        if any(pc.any(pc.is_in(own.values, value_set=key.values)).as_py() for key in keys if key is not None):
+            continue
+        message = f"no id is that of a {columns.name} in any event"
+        remedy = "If they are the same, write the ids as they stand there: 007 is not 7."
+        if columns.name not in types:
+            message = f"no role is of the type {columns.name}"
+            remedy = f"Name the table after the type of a role: {', '.join(types)}."
+        for file, rows in columns.by_file(np.flatnonzero(own.codes != MISSING)):
+            findings.warn(
+                "entity-ids", file, columns.columns["role", ""], message, remedy,
+                rows=columns.row[rows], values=_texts_of(own, rows),
+            )  # fmt: skip
 
 
 def _absent_known(columns: Columns, table: EventTable | EntityTable) -> np.ndarray:
@@ -315,12 +341,9 @@ def _warn_rows(
     times: np.ndarray | None = None,
 ) -> None:
     """A warning for each file that holds some of `rows`, a mask, which are not at fault otherwise."""
-    rows = rows & ~_rejected(columns, findings)
-    for place in np.unique(columns.file[rows]):
-        at = np.flatnonzero(rows & (columns.file == place))
-        shown = [] if times is None else [shown_time(times[row]) for row in at[:5]]
-        file = columns.files[place]
-        findings.warn(code, file, column, message, remedy, rows=columns.row[at[:5]], values=shown, count=len(at))
+    for file, here in columns.by_file(np.flatnonzero(rows & ~_rejected(columns, findings))):
+        shown = [] if times is None else [shown_time(moment) for moment in times[here]]
+        findings.warn(code, file, column, message, remedy, rows=columns.row[here], values=shown)
 
 
 def _known_since(source: Columns) -> np.ndarray:
@@ -338,16 +361,22 @@ def _one_verdict_each(source: Columns, findings: Findings) -> np.ndarray:
     usable = (keys.codes != MISSING) & (label != UNLABELLED)
     votes = [np.bincount(keys.codes[usable & (label == verdict)], minlength=len(keys.values)) > 0 for verdict in (0, 1)]
     torn = np.flatnonzero(votes[0] & votes[1])
-    rows = np.isin(keys.codes, torn)
-    for place in np.unique(source.file[rows]):
-        at = np.flatnonzero(rows & (source.file == place))
-        ids = np.unique(keys.codes[at])[:5]
+    for file, rows in source.by_file(np.flatnonzero(np.isin(keys.codes, torn) & usable)):
         findings.file_fault(
-            "label-conflict", source.files[place], source.columns[LABEL], "ids with a positive and a negative label",
-            "Keep one verdict per id.", rows=source.row[at[:5]], count=len(at),
-            values=keys.values.take(pa.array(ids)).to_pylist(),
-        )  # fmt: skip
+            "label-conflict",
+            file,
+            source.columns[LABEL],
+            "ids with a positive and a negative label",
+            "Keep one verdict per id.",
+            rows=source.row[rows],
+            values=_texts_of(keys, rows),
+        )
     return np.where(votes[1], 1, np.where(votes[0], 0, UNLABELLED)).astype(np.int8)
+
+
+def _texts_of(keys: Categorical, rows: np.ndarray) -> list[str]:
+    """The first few different values of these rows."""
+    return keys.values.take(pc.unique(pa.array(keys.codes[rows]))[:SHOWN]).to_pylist()
 
 
 # ------------------------------------------------------------------------------------------ rows to keep
@@ -443,17 +472,15 @@ def _differs(columns: Columns, name: Field, rows: np.ndarray, first: np.ndarray)
 def _warn_duplicates(
     columns: Columns, exact: np.ndarray, group: np.ndarray, names: pa.StringArray, findings: Findings
 ) -> None:
-    for place in np.unique(columns.file[exact]):
-        rows = exact[columns.file[exact] == place]
+    for file, rows in columns.by_file(exact):
         findings.warn(
             "duplicate",
-            columns.files[place],
+            file,
             None,
             "exact duplicates of rows that came before; each counts once",
             "Nothing needs doing.",
-            rows=columns.row[rows[:5]],
+            rows=columns.row[rows],
             values=[names[int(number)].as_py() for number in group[rows[:5]]],
-            count=len(rows),
         )
 
 
@@ -471,8 +498,8 @@ def _tell_conflicts(
     kind = "events" if isinstance(table, EventTable) else "entities"
     conflicts = np.logical_or.reduce(list(differs.values()))
     for told, at in enumerate(np.flatnonzero(conflicts), 1):
-        for name in (name for name, found in differs.items() if found[at]):
-            row, other = several[at], first[at]
+        row, other = several[at], first[at]
+        for name in _own_differences(columns, [name for name, found in differs.items() if found[at]], [row, other]):
             values = [_shown(columns, name, other), _shown(columns, name, row)]
             where = f"{columns.files[columns.file[other]]}, data row {columns.row[other]}"
             message = f"{names[int(group[row])].as_py()!r} has another value in {where}"
@@ -493,12 +520,29 @@ def _tell_conflicts(
             return
 
 
+def _own_differences(columns: Columns, differ: Sequence[Field], rows: Sequence[int]) -> Sequence[Field]:
+    """Of the fields in which two rows differ those that stand in the table: a time that it does not have follows from
+    others, and differs with them."""
+    own = columns.columns
+    follows = {
+        KNOWN_TIME: own[KNOWN_TIME] == own.get(TIME) or _are_missing(columns, own[KNOWN_TIME], rows),
+        LABEL_KNOWN: own.get(LABEL_KNOWN) == own.get(LABEL),
+    }
+    return [name for name in differ if not follows.get(name)] or differ[:1]
+
+
+def _are_missing(columns: Columns, column: str, rows: Sequence[int]) -> bool:
+    return column in columns.missing and bool(columns.missing[column][rows].all())
+
+
 def _shown(columns: Columns, name: Field, row: int) -> str:
     if name in columns.keys:
         code = columns.keys[name].codes[row]
         return "" if code == MISSING else columns.keys[name].values[int(code)].as_py()
     value = columns.arrays[name][row]
-    return shown_time(value) if name in (TIME, KNOWN_TIME, LABEL_KNOWN) and abs(value) < NEVER // 2 else str(value)
+    if np.isnan(value) or value == {LABEL: UNLABELLED, LABEL_KNOWN: NEVER}.get(name):
+        return ""
+    return shown_time(value) if name in (TIME, KNOWN_TIME, LABEL_KNOWN) else str(value)
 
 
 # --------------------------------------------------------------------------------------------- made ids
@@ -722,9 +766,8 @@ def _entity_codes(columns: Columns, ids: pa.StringArray) -> np.ndarray:
     key = columns.keys.get(("role", ""))
     if key is None:
         return np.zeros(0, np.int32)
-    # Ids that only rejected rows held are none of `ids`.
-    at = pc.fill_null(pc.index_in(key.values, value_set=ids), MISSING).to_numpy(zero_copy_only=False)
-    return at.astype(np.int32)[key.codes]
+    codes = pc.fill_null(pc.index_in(key.values, value_set=ids), MISSING)
+    return codes.to_numpy(zero_copy_only=False).astype(np.int32)[key.codes]
 
 
 def _attributes(columns: Columns, table: EntityTable, ids: pa.StringArray) -> EntityAttributes:
@@ -774,7 +817,7 @@ def _summarise(kept: _Kept, kind: str) -> TableSummary:
         unlabelled=int((label == UNLABELLED).sum()),
         first_time=shown_time(times.min()) if len(times) else None,
         last_time=shown_time(times.max()) if len(times) else None,
-        missing={column: count for column, count in columns.missing.items() if count},
+        missing={column: int(cells.sum()) for column, cells in columns.missing.items() if cells.any()},
     )
 
 
@@ -825,7 +868,7 @@ def _rejected_rows(file: Path, found: Sequence[tuple[np.ndarray, str]], schema: 
             made = {
                 "rejected_from": pa.array([str(file)] * len(hit)),
                 "rejected_row": pa.array(numbers[hit]),
-                "rejected_for": pa.array(["; ".join(reasons[int(row)]) for row in numbers[hit]]),
+                "rejected_for": pa.array(["; ".join(dict.fromkeys(reasons[int(row)])) for row in numbers[hit]]),
             }
             if block.lines:
                 made["raw_line"] = pa.array([block.lines.get(int(row)) for row in hit], pa.string())

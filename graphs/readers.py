@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -291,14 +292,17 @@ class _CsvReader:
 
     def _read_header(self, cells: _Cells) -> list[str]:
         names = [name.strip() for name in cells.first_record()]
+        if re.fullmatch(r"(?i)sep=.?", names[0]) and not any(names[1:]):
+            self._fail("sep", "the first line (sep=) tells Excel the delimiter and is no header", "Delete that line.")
         others = [mark for mark in ",;\t|" if mark != self.delimiter and mark in names[0]]
         if len(names) == 1 and others:
-            shown = "a tab" if others[0] == "\t" else f"'{others[0]}'"
+            shown, own = ("a tab" if mark == "\t" else f"'{mark}'" for mark in (others[0], self.delimiter))
             written = "\\t" if others[0] == "\t" else others[0]
             self._fail(
                 "delimiter",
                 f"one column was found, but the header holds {shown}",
-                f"Set 'data.csv.delimiter=\"{written}\"', and 'data.csv.decimal=\",\"' for decimal commas.",
+                f"Set 'data.csv.delimiter=\"{written}\"', and 'data.csv.decimal=\",\"' for decimal commas; where other "
+                f"text files of the data set have {own}, export this one or those again, for all are read alike.",
             )
         if not _check_columns(self.file, names, self.columns or {}, self.findings):
             raise _CsvFaultError

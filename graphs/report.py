@@ -7,7 +7,7 @@ message, file or log can show them later.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,20 +122,37 @@ def shown_time(micros: int) -> str:
 
 @dataclass
 class _Gathered:
-    """One kind of fault in one column of one file, still growing."""
+    """One kind of fault in one column of one file, still growing. A row counts once, however often it is told: a
+    column may be used twice, and a file be read for several tables."""
 
     fault: Fault
-    rows: list[int]
-    values: dict[str, int]
-    count: int
+    rows: list[np.ndarray] = field(default_factory=list)
+    values: dict[str, int] = field(default_factory=dict)
     tally: bool = False
 
+    def add(self, rows: np.ndarray, values: Values) -> None:
+        if len(rows):
+            rows = rows[~self._told(rows)]
+            if not len(rows):
+                return
+            self.rows.append(rows)
+        self.tally = self.tally or isinstance(values, Mapping)
+        counts = values if isinstance(values, Mapping) else dict.fromkeys(values, 1)
+        for value, times in counts.items():
+            shown = mask(str(value))
+            shown = shown if len(shown) <= LONGEST_VALUE else f"{shown[:LONGEST_VALUE]}…"
+            if shown in self.values or self.tally or len(self.values) < SHOWN:
+                self.values[shown] = self.values.get(shown, 0) + times
+
+    def _told(self, rows: np.ndarray) -> np.ndarray:
+        if all(rows.min() > part.max() for part in self.rows):
+            return np.zeros(len(rows), bool)
+        return np.isin(rows, np.concatenate(self.rows))
+
     def finished(self) -> Fault:
-        known = self.fault
-        return Fault(
-            known.code, known.file, known.column, known.message, known.remedy,
-            self.count, tuple(self.rows), self._shown(),
-        )  # fmt: skip
+        first = [int(row) for part in self.rows[:SHOWN] for row in part[:SHOWN]][:SHOWN]
+        count = sum(map(len, self.rows)) or 1
+        return replace(self.fault, count=count, rows=tuple(first), values=self._shown())
 
     def _shown(self) -> tuple[str, ...]:
         if not self.tally:
@@ -187,10 +204,9 @@ class Findings:
         *,
         rows: Sequence[int] | np.ndarray = (),
         values: Values = (),
-        count: int | None = None,
     ) -> None:
         """A fault that rejecting rows would not mend."""
-        self._add(self._file_faults, code, str(file), column, message, remedy, rows, values, count)
+        self._add(self._file_faults, code, str(file), column, message, remedy, rows, values)
 
     def row_fault(
         self,
@@ -205,7 +221,7 @@ class Findings:
     ) -> None:
         """A fault in the rows `rows` of `block` (counted from 0 in it), which become rejects."""
         data_rows = rows + block.first_row
-        self._add(self._row_faults, code, block.file, column, message, remedy, data_rows, values, len(rows))
+        self._add(self._row_faults, code, block.file, column, message, remedy, data_rows, values)
         where = "" if column is None else f"{column}: "
         self.rejects.setdefault((self.table, block.file), []).append((data_rows, mask(f"{where}{message}")))
 
@@ -219,10 +235,9 @@ class Findings:
         *,
         rows: Sequence[int] | np.ndarray = (),
         values: Values = (),
-        count: int | None = None,
     ) -> None:
         """Something doubtful that is kept."""
-        self._add(self._warnings, code, str(file), column, message, remedy, rows, values, count)
+        self._add(self._warnings, code, str(file), column, message, remedy, rows, values)
 
     def _add(
         self,
@@ -234,17 +249,7 @@ class Findings:
         remedy: str,
         rows: Sequence[int] | np.ndarray,
         values: Values,
-        count: int | None,
     ) -> None:
         key = (code, file, column, message)
         fault = Fault(code, mask(file), column and mask(column), mask(message), mask(remedy))
-        entry = into.setdefault(key, _Gathered(fault, [], {}, 0))
-        entry.tally = entry.tally or isinstance(values, Mapping)
-        entry.count += max(len(rows), 1) if count is None else count
-        entry.rows += [int(row) for row in rows[: SHOWN - len(entry.rows)]]
-        counts = values if isinstance(values, Mapping) else dict.fromkeys(values, 1)
-        for value, times in counts.items():
-            shown = mask(str(value))
-            shown = shown if len(shown) <= LONGEST_VALUE else f"{shown[:LONGEST_VALUE]}…"
-            if shown in entry.values or entry.tally or len(entry.values) < SHOWN:
-                entry.values[shown] = entry.values.get(shown, 0) + times
+        into.setdefault(key, _Gathered(fault)).add(np.asarray(rows, np.int64), values)

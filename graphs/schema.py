@@ -22,6 +22,9 @@ TIME_UNITS = ("iso", "min", "s", "ms", "us", "ns")
 ROUNDINGS = {"second": 1_000_000, "minute": 60_000_000, "hour": 3_600_000_000, "day": 86_400_000_000}
 """`round_time` to µs: times are taken down to a multiple of it, so nothing is ever moved into its future."""
 
+LONGEST_DELAY_DAYS = 36_525
+"""A hundred years."""
+
 NULL_WORDS = (
     "", "nan", "null", "none", "n/a", "na", "nil", "nat", "<na>", "#n/a", "\\n",
 )  # fmt: skip
@@ -221,12 +224,16 @@ class _Node:
             self.problem(key, f"names {item} twice")
         return tuple(items)
 
-    def number(self, key: str, default: float | None = None, *, whole: bool = False) -> float | None:
+    def number(
+        self, key: str, default: float | None = None, *, whole: bool = False, most: float | None = None
+    ) -> float | None:
         value = self.raw(key, default)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not value >= 0:
-            self.problem(key, f"expected {'a whole number' if whole else 'a number'} from 0 on, got {value!r}")
+        fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        if not (fits and value >= 0 and (most is None or value <= most)):
+            reach = "on" if most is None else f"to {most:g}"
+            self.problem(key, f"expected {'a whole number' if whole else 'a number'} from 0 {reach}, got {value!r}")
             return default
         return value
 
@@ -353,7 +360,7 @@ def _read_event_table(node: _Node, name: str, shared: tuple[str, ...], unit: str
         categorical=node.texts("categorical"),
         label=_read_label(node, unit),
         label_known=_read_time(node, "label_known", unit),
-        label_delay_days=node.number("label_delay_days"),
+        label_delay_days=node.number("label_delay_days", most=LONGEST_DELAY_DAYS),
         post_event=node.texts("post_event"),
         duplicates=node.choice("duplicates", "error", ("error", "first", "last")),
     )
@@ -485,8 +492,10 @@ def _read_label(node: _Node, unit: str) -> LabelColumn | None:
 
 def _read_csv_format(node: _Node) -> CsvFormat:
     thousands = node.text("thousands")
+    delimiter = node.text("delimiter")
     made = CsvFormat(
-        delimiter=node.text("delimiter"),
+        # Hydra leaves an override's \t the two characters that it is.
+        delimiter="\t" if delimiter == r"\t" else delimiter,
         decimal=node.choice("decimal", ".", (".", ",")),
         # As a mark, a space and the no-break spaces mean each other.
         thousands=" " if thousands in ("\u00a0", "\u202f") else thousands,

@@ -7,7 +7,7 @@ that only show later (two rows of one id) must name them, too.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from tqdm import tqdm
 from graphs.events import ALWAYS, MISSING, NEVER, UNLABELLED, Categorical
 from graphs.readers import Block, find_files, read_blocks
 from graphs.report import Findings
-from graphs.schema import ROUNDINGS, DataSchema, EntityTable, EventTable, LabelColumn, TimeColumn
+from graphs.schema import ROUNDINGS, CsvFormat, DataSchema, EntityTable, EventTable, LabelColumn, TimeColumn
 from graphs.values import (
     Keys,
     Numbers,
@@ -67,8 +67,8 @@ DAMAGES = (
 class Columns:
     """Rows of one table, which the configuration holds at `key`: `file` (rows,) int32 into `files` and `row` (rows,)
     int64 their data row there; `arrays` are (rows,) numbers, `keys` (rows,) codes; `ids` is None where the table has
-    none. `columns` tells the user's name of a field, `dropped` marks rows that go for their label, `missing` counts
-    empty cells by the user's column."""
+    none. `columns` tells the user's name of a field, `dropped` marks rows that go for their label, `missing` (rows,)
+    bool the empty cells of a column of the user's that has any."""
 
     name: str
     key: str
@@ -80,7 +80,7 @@ class Columns:
     keys: dict[Field, Categorical]
     columns: dict[Field, str]
     dropped: np.ndarray
-    missing: Mapping[str, int] = field(default_factory=dict)
+    missing: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.file)
@@ -96,7 +96,13 @@ class Columns:
             arrays={name: values[positions] for name, values in self.arrays.items()},
             keys={name: Categorical(key.codes[positions], key.values) for name, key in self.keys.items()},
             dropped=self.dropped[positions],
+            missing={column: cells[positions] for column, cells in self.missing.items()},
         )
+
+    def by_file(self, rows: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+        """The rows at these positions apart by their files."""
+        for place in np.unique(self.file[rows]):
+            yield self.files[place], rows[self.file[rows] == place]
 
 
 def read_event_table(table: EventTable, schema: DataSchema, findings: Findings) -> Columns:
@@ -144,7 +150,7 @@ class _TableReader:
         self.keys: dict[Field, list[Keys]] = {}
         self.ids: list[pa.StringArray] = []
         self.columns: dict[Field, str] = {}
-        self.missing: Counter[str] = Counter()
+        self.missing: dict[str, dict[int, np.ndarray]] = {}
         self.dropped: list[np.ndarray] = []
 
     @property
@@ -181,7 +187,10 @@ class _TableReader:
             keys={name: merge_keys(parts) for name, parts in self.keys.items()},
             columns=self.columns,
             dropped=_joined(self.dropped, np.bool_),
-            missing=dict(self.missing),
+            missing={
+                column: _joined([found.get(at, np.zeros(len(part), bool)) for at, part in enumerate(rows)], np.bool_)
+                for column, found in self.missing.items()
+            },
         )
 
     def _wanted(self) -> dict[str, str]:
@@ -211,11 +220,11 @@ class _TableReader:
         assert isinstance(table, EventTable)
         if table.id is not None:
             self.ids.append(self._ids(block, table.id))
-        time = self._times(block, table.time, required=True)
+        time = self._times(block, "time", table.time, required=True)
         event_time = self._rounded(time.micros)
         known = np.where(time.date_only, time.last, event_time)
         if table.known_time is not None:
-            learned = self._times(block, table.known_time)
+            learned = self._times(block, "known_time", table.known_time)
             known = np.where(learned.fine, learned.last, known)
         self._put(TIME, table.time.column, event_time)
         self._put(KNOWN_TIME, (table.known_time or table.time).column, known)
@@ -240,7 +249,7 @@ class _TableReader:
             self.findings.row_fault("no-id", block, table.id, absent, f"{self.row_word} without an id", "Fill it in.")
         known = np.full(len(block.broken), ALWAYS)
         if table.known_time is not None:
-            learned = self._times(block, table.known_time)
+            learned = self._times(block, "known_time", table.known_time)
             known = np.where(learned.fine, learned.last, NEVER)
             self._warn_never_known(block, table.known_time.column, learned)
         self._put(KNOWN_TIME, table.id if table.known_time is None else table.known_time.column, known)
@@ -255,7 +264,7 @@ class _TableReader:
                 "never-known", block.file, column, "nothing says since when these rows are known: they never are",
                 f"Fill it in, with 1970-01-01 where a row held from the start, or set {self.key}.known_time=null if "
                 "all rows did.",
-                rows=rows[:5] + block.first_row, count=len(rows),
+                rows=rows + block.first_row,
             )  # fmt: skip
 
     def _features(self, block: Block) -> None:
@@ -287,7 +296,7 @@ class _TableReader:
         self._missing(column, absent & ~block.broken)
         altered = pc.fill_null(pc.not_equal(plain, text), False).to_numpy(zero_copy_only=False)
         text = pc.fill_null(text, "")
-        self._warn_ids(block, column, text, np.arange(len(text)), int(np.count_nonzero(altered & ~absent)))
+        self._warn_ids(block, column, text, np.arange(len(text)), altered & ~absent)
         return text
 
     def _bad_ids(self, block: Block, column: str, array: pa.Array, bad: np.ndarray) -> None:
@@ -297,7 +306,7 @@ class _TableReader:
             remedy = "Export the column as text."
             self.findings.row_fault("id-type", block, column, rows, message, remedy, values=_cells(array, rows))
 
-    def _times(self, block: Block, spec: TimeColumn, *, required: bool = False) -> Times:
+    def _times(self, block: Block, name: str, spec: TimeColumn, *, required: bool = False) -> Times:
         schema, column = self.schema, spec.column
         array = block.columns[column]
         times = parse_times(array, spec, timezone=schema.timezone, dst=schema.dst, nulls=schema.null_values)
@@ -308,16 +317,18 @@ class _TableReader:
                 self.findings.row_fault(code, block, column, rows, message, remedy, values=_cells(array, rows))
 
         what = "not a time" if spec.format is None else f"not a time of the format {spec.format}"
-        fault("time", times.bad, what, _time_remedy(self.key, spec, array, times.bad))
+        fault("time", times.bad, what, _time_remedy(self.key_of(name), spec, array, times))
         fault(
             "zone",
             times.zoneless,
             "a time without a zone",
             "Set data.timezone to the zone that these times are in, such as data.timezone=UTC.",
         )
+        skipped = times.nonexistent & times.date_only
+        fault("skipped-day", skipped, f"a day that {schema.timezone} skipped", "Correct it.")
         fault(
             "clock-change",
-            times.ambiguous | times.nonexistent,
+            times.ambiguous | (times.nonexistent & ~skipped),
             f"a clock time that {schema.timezone} shows twice or never, where clocks change",
             "Set data.dst=earlier or data.dst=later to take that one of the two instants it may mean.",
         )
@@ -337,8 +348,7 @@ class _TableReader:
                 "dates without a time of day; the order within a day is lost, and events of a day count as known "
                 "at its end",
                 "Export the column with the time of day, where there is one.",
-                rows=rows[:5] + block.first_row,
-                count=len(rows),
+                rows=rows + block.first_row,
             )
 
     def _rounded(self, micros: np.ndarray) -> np.ndarray:
@@ -354,7 +364,8 @@ class _TableReader:
         rows = np.flatnonzero(numbers.bad & ~block.broken)
         if len(rows):
             values = _cells(array, rows)
-            message, remedy = _number_fault(array.type, csv.decimal, values)
+            good = np.flatnonzero(~(numbers.bad | numbers.missing))
+            message, remedy = _number_fault(array.type, csv, values, _cells(array, good))
             self.findings.row_fault("number", block, column, rows, message, remedy, values=values)
         grouped = np.flatnonzero(numbers.grouped)
         if len(grouped):
@@ -394,9 +405,8 @@ class _TableReader:
             column,
             message,
             remedy,
-            rows=rows[:5] + block.first_row,
+            rows=rows + block.first_row,
             values=_cells(array, rows),
-            count=len(rows),
         )
 
     def _labels(self, block: Block, spec: LabelColumn, known: np.ndarray) -> None:
@@ -405,7 +415,7 @@ class _TableReader:
         if spec.source is None:
             label = self._verdicts(block, spec)
         if self.table.label_known is not None:
-            learned = self._times(block, self.table.label_known)
+            learned = self._times(block, "label_known", self.table.label_known)
             known = np.where(learned.fine, learned.last, NEVER)
         self._put(LABEL, spec.column, label)
         self._put(LABEL_KNOWN, spec.column if self.table.label_known is None else self.table.label_known.column, known)
@@ -423,7 +433,7 @@ class _TableReader:
             self.findings.warn(
                 "label", block.file, spec.column, "rows dropped, for their label is not understood",
                 f"Add its words to {words}.",
-                rows=rows[:5] + block.first_row, values=values, count=len(rows),
+                rows=rows + block.first_row, values=values,
             )  # fmt: skip
         else:
             self.findings.row_fault(
@@ -456,16 +466,18 @@ class _TableReader:
             remedy = f"Export the column as text, or take it out of {self.key}.categorical."
             self.findings.row_fault("category-type", block, column, rows, message, remedy, values=_cells(array, rows))
 
-    def _warn_ids(self, block: Block, column: str, values: pa.StringArray, codes: np.ndarray, changed: int) -> None:
-        """What has become of the ids `values[codes]` on their way here."""
-        if changed:
+    def _warn_ids(
+        self, block: Block, column: str, values: pa.StringArray, codes: np.ndarray, changed: np.ndarray
+    ) -> None:
+        """What has become of the ids `values[codes]` on their way here; `changed` (rows,) bool."""
+        if changed.any():
             self.findings.warn(
                 "normalised",
                 block.file,
                 column,
                 f"ids changed by id_normalisation={self.schema.id_normalisation}",
                 "Set data.id_normalisation=none to keep them as they are.",
-                count=changed,
+                rows=np.flatnonzero(changed) + block.first_row,
             )
         doubtful = pc.match_substring_regex(values, DOUBTFUL_NUMBER).to_numpy(zero_copy_only=False)
         if not doubtful.any():
@@ -477,7 +489,11 @@ class _TableReader:
                 self._warn(block, code, column, rows, message, block.columns[column], remedy)
 
     def _missing(self, column: str, rows: np.ndarray) -> None:
-        self.missing[column] += int(np.count_nonzero(rows))
+        """Note empty cells of this block; a column that is used twice has them once."""
+        if rows.any():
+            found = self.missing.setdefault(column, {})
+            place = len(self.dropped) - 1
+            found[place] = found.get(place, False) | rows
 
 
 class _LabelReader(_TableReader):
@@ -516,36 +532,62 @@ def _where(columns: Columns) -> str:
     return columns.files[0] if len(columns.files) == 1 else f"table {columns.name}"
 
 
-def _number_fault(kind: pa.DataType, decimal: str, values: Sequence[str]) -> tuple[str, str]:
-    """(message, remedy) about cells that are no numbers."""
+def _number_fault(kind: pa.DataType, csv: CsvFormat, values: Sequence[str], good: Sequence[str]) -> tuple[str, str]:
+    """(message, remedy) about cells that are no numbers, beside some that are."""
     if pa.types.is_floating(kind):
         return "an infinite number", "Export empty cells in place of infinite numbers."
     if not pa.types.is_string(kind):
         return f"not a number but of the type {kind}", "Export the column as numbers, or leave it out."
     if {value.strip().lower() for value in values} <= {"true", "false"}:
         return "a truth value and not a number", "List the column under categorical, or write 1 and 0."
-    other = "," if decimal == "." else "."
+    marks = _other_marks(csv, values, good)
+    # A mark of ' must not end the quotes of the shell.
+    written = [f'"data.csv.{key}=\\"\'\\""' if mark == "'" else f"'data.csv.{key}=\"{mark}\"'" for key, mark in marks]
+    advice = f"set {' and '.join(written)}, " if written else ""
     return (
-        f"not a number with the decimal mark '{decimal}'",
-        f"Correct it, set 'data.csv.decimal=\"{other}\"', or add the word to data.extra_null_values.",
+        f"not a number with the decimal mark '{csv.decimal}'",
+        f"Correct it, {advice}or add the word to data.extra_null_values.",
     )
 
 
-def _time_remedy(key: str, spec: TimeColumn, array: pa.Array, bad: np.ndarray) -> str:
-    """What to do about cells that are no time: digits alone betray the unit by their number."""
+def _other_marks(csv: CsvFormat, values: Sequence[str], good: Sequence[str]) -> list[tuple[str, str]]:
+    """The keys of `csv` and the marks, as few as may be, by which some of `values` and all of `good` are numbers."""
+    other = "," if csv.decimal == "." else "."
+    for changes in (
+        {"decimal": other}, {"thousands": " "}, {"thousands": "'"}, {"decimal": other, "thousands": csv.decimal},
+        {"decimal": other, "thousands": " "}, {"decimal": other, "thousands": "'"},
+    ):  # fmt: skip
+        made = replace(csv, **changes)
+        cells = pa.array([*values, *good], pa.string())
+        bad = parse_numbers(cells, made, nulls=frozenset()).bad
+        if made.decimal != made.thousands and not bad[: len(values)].all() and not bad[len(values) :].any():
+            return list(changes.items())
+    return []
+
+
+def _time_remedy(key: str, spec: TimeColumn, array: pa.Array, times: Times) -> str:
+    """What to do about cells that are no time, in the column that the configuration names at `key`.
+
+    Another unit is advised where nothing can be read by the present one: digits betray it by their number.
+    """
     if spec.format is not None:
         return "Correct it, or give the column the format that it has; times lie between 1900 and 2200."
-    first = _cells(array, np.flatnonzero(bad)[:1])
+    first = _cells(array, np.flatnonzero(times.bad)[:1])
     digits = first[0].split(".")[0] if first else ""
-    units = {10: "s", 13: "ms", 16: "us", 19: "ns"}
-    if digits.isdigit() and len(digits) in units and spec.unit != units[len(digits)]:
-        return f"It looks like {units[len(digits)]} since 1970: set data.time_unit={units[len(digits)]}."
-    if spec.unit != "iso" and first and not digits.lstrip("-").isdigit():
-        return "It looks like text, not a count since 1970: set data.time_unit=iso."
+    counted = digits.isdigit()
+    unit = {10: "s", 13: "ms", 16: "us", 19: "ns"}.get(len(digits), spec.unit) if counted else "iso"
+    if unit != spec.unit and (times.bad | times.missing).all() and _is_time(first, replace(spec, unit=unit)):
+        looks = f"{unit} since 1970" if counted else "text, not a count since 1970"
+        return f"It looks like {looks}: set {key}.unit={unit}."
     return (
         "Write 2025-03-01T10:00:00Z or the like, between 1900 and 2200, or give the column a format: "
         "{column: …, format: '%d/%m/%Y %H:%M'}."
     )
+
+
+def _is_time(cells: Sequence[str], spec: TimeColumn) -> bool:
+    times = parse_times(pa.array(cells, pa.string()), spec, timezone="UTC", dst="earlier", nulls=frozenset())
+    return bool(times.fine.all())
 
 
 def _warn_placeholders(columns: Columns, name: Field, schema: DataSchema, findings: Findings) -> None:
@@ -561,12 +603,12 @@ def _warn_placeholders(columns: Columns, name: Field, schema: DataSchema, findin
         if len(met) >= 2:
             text = key.values[int(code)].as_py()
             who = f"{others[0][1]}s" if others else "events"
-            findings.warn(
-                "placeholder",
-                _where(columns),
-                columns.columns[name],
-                f"{text!r} appears for {len(met)} {who} and looks like a placeholder; it joins them",
-                f"If it means nothing, set 'data.extra_null_values=[\"{text}\"]'.",
-                rows=columns.row[rows[:5]],
-                count=len(rows),
-            )
+            for file, here in columns.by_file(rows):
+                findings.warn(
+                    "placeholder",
+                    file,
+                    columns.columns[name],
+                    f"{text!r} appears for {len(met)} {who} and looks like a placeholder; it joins them",
+                    f"If it means nothing, set 'data.extra_null_values=[\"{text}\"]'.",
+                    rows=columns.row[here],
+                )

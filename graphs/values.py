@@ -282,24 +282,21 @@ def _localise(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Clock times where `local` as instants; masks of those that the zone's clock shows twice, and never.
 
-    Each is tried with the offset that held a day before and the one of a day after; where they differ, an answer
-    counts if the zone's clock really shows that time at that instant.
+    Where its two `_instants` differ, one counts if the zone's clock really shows that time at it.
     """
     ambiguous = nonexistent = np.zeros(len(clock), bool)
     if timezone in ("UTC", "Etc/UTC"):
         return clock, ambiguous, nonexistent
     at = np.flatnonzero(local & (clock >= FIRST_TIME) & (clock < LAST_TIME))
     times = clock[at]
-    before = times - _offset(times - MICROSECONDS_PER_DAY, timezone)
-    after = times - _offset(times + MICROSECONDS_PER_DAY, timezone)
-    shows_before = before + _offset(before, timezone) == times
-    shows_after = after + _offset(after, timezone) == times
-    differ = before != after
-    twice, never = differ & shows_before & shows_after, differ & ~shows_before & ~shows_after
-    chosen = np.where(shows_before, before, after)
+    early, late = _instants(times, timezone)
+    shows_early = early + _offset(early, timezone) == times
+    shows_late = late + _offset(late, timezone) == times
+    differ = early != late
+    twice, never = differ & shows_early & shows_late, differ & ~shows_early & ~shows_late
+    chosen = np.where(shows_early, early, late)
     if dst != "error":
-        choice = np.minimum(before, after) if dst == "earlier" else np.maximum(before, after)
-        chosen = np.where(twice | never, choice, chosen)
+        chosen = np.where(twice | never, early if dst == "earlier" else late, chosen)
     micros = clock.copy()
     micros[at] = chosen
     if dst == "error":
@@ -314,18 +311,18 @@ def _localise_dates(clock: np.ndarray, dates: np.ndarray, timezone: str) -> tupl
     first, last, skipped = clock.copy(), clock.copy(), np.zeros(len(clock), bool)
     at = np.flatnonzero(dates & (clock >= FIRST_TIME) & (clock < LAST_TIME))
     days, back = np.unique(clock[at], return_inverse=True)
-    early, late = _midnights(days, timezone)
+    early, late = _instants(days, timezone)
     starts = np.where(early + _offset(early, timezone) == days, early, late)
     following = days + MICROSECONDS_PER_DAY
-    early, late = _midnights(following, timezone)
+    early, late = _instants(following, timezone)
     # Of two midnights the later ends the day if the clock went back into it, and the earlier if it did not.
     ends = np.where(late - 1 + _offset(late - 1, timezone) < following, late, early)
     first[at], last[at], skipped[at] = starts[back], ends[back] - 1, (ends <= starts)[back]
     return first, last, skipped
 
 
-def _midnights(clock: np.ndarray, timezone: str) -> tuple[np.ndarray, np.ndarray]:
-    """The earlier and the later of the instants that the offsets before and after give, as in `_localise`."""
+def _instants(clock: np.ndarray, timezone: str) -> tuple[np.ndarray, np.ndarray]:
+    """The earlier and the later of the instants that the offset of a day before and that of a day after give."""
     before = clock - _offset(clock - MICROSECONDS_PER_DAY, timezone)
     after = clock - _offset(clock + MICROSECONDS_PER_DAY, timezone)
     return np.minimum(before, after), np.maximum(before, after)
@@ -718,11 +715,8 @@ def _parse_decimals(
 
 def parse_labels(array: pa.Array, column: LabelColumn, *, nulls: frozenset[str]) -> tuple[np.ndarray, np.ndarray]:
     """(label (rows,) int8 in {1, 0, UNLABELLED}, unknown (rows,) bool) by the words of `column`."""
-    if pa.types.is_floating(array.type) or pa.types.is_decimal(array.type):
-        # pandas turns 0/1 with gaps into 0.0/1.0; 0.7 stays what it is and is not understood.
-        text, bad = pc.replace_substring_regex(array.cast(pa.string()), r"\.0+$", ""), np.zeros(len(array), bool)
-    else:
-        text, bad = as_text(array)
+    # pandas turns 0/1 with gaps into 0.0/1.0; 0.7 stays what it is and is not understood.
+    text, bad = as_text(category_text(array))
     coded = text.dictionary_encode()
     words = [_label_word(word) for word in coded.dictionary.to_pylist()]
     verdicts = np.array([_verdict(word, column, nulls) for word in words] or [UNLABELLED], np.int8)
@@ -751,12 +745,12 @@ def _verdict(word: str, column: LabelColumn, nulls: frozenset[str]) -> int:
 @dataclass(frozen=True)
 class Keys:
     """A column of ids or categories by codes: `codes` (rows,) int32 into `values`, MISSING where there is none;
-    `bad` (rows,) bool marks what cannot be an id; `changed` counts cells that normalisation altered."""
+    `bad` (rows,) bool marks what cannot be an id, `changed` (rows,) bool what normalisation altered."""
 
     codes: np.ndarray
     values: pa.StringArray
     bad: np.ndarray
-    changed: int
+    changed: np.ndarray
 
 
 def read_keys(array: pa.Array, *, nulls: frozenset[str], normalisation: str) -> Keys:
@@ -774,8 +768,8 @@ def read_keys(array: pa.Array, *, nulls: frozenset[str], normalisation: str) -> 
     elif len(short):
         nothing[short] = is_word(values.take(pa.array(short)), nulls)
     if not (altered.any() or nothing.any()):
-        return Keys(codes, values, bad, 0)
-    changed = int(np.count_nonzero(np.append(altered & ~nothing, False)[codes]))
+        return Keys(codes, values, bad, np.zeros(len(codes), bool))
+    changed = np.append(altered & ~nothing, False)[codes]
     kept = pc.unique(values.filter(pa.array(~nothing)))
     to = pc.fill_null(pc.index_in(values, value_set=kept), MISSING).to_numpy(zero_copy_only=False)
     codes = np.append(to, MISSING)[codes].astype(np.int32)

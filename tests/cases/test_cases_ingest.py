@@ -4,6 +4,7 @@ The inputs are the cases' own files, written out here so that the tests run anyw
 """
 
 import json
+import shlex
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -46,6 +47,11 @@ def fails(run):
 
 def write(path, *rows, header=HEADER):
     path.write_text("\n".join([header, *rows]) + "\n")
+
+
+def advised(fault):
+    """The overrides that a remedy prints, as the shell would give them on."""
+    return [word.rstrip(",.") for word in shlex.split(fault.remedy) if word.startswith("data.csv.")]
 
 
 def warnings(ingested):
@@ -111,7 +117,7 @@ def test_c03_mangled_ids_of_events_are_told_as_those_of_entities_are(tmp_path, r
     rows = [f"{event},u1,d1,c1,m1,14,2025-03-0{n}T10:00:00Z,0,{KNOWN}" for n, event in enumerate(events, 1)]
     write(tmp_path / "tx.csv", *rows)
     found = {code: fault.rows for (code, column), fault in warnings(run("tx.csv")).items() if column == "txn_id"}
-    assert found == {"shortened": (1,), "maybe-shortened": (2,), "through-float": (3,), "normalised": ()}
+    assert found == {"shortened": (1,), "maybe-shortened": (2,), "through-float": (3,), "normalised": (3,)}
 
 
 # ---- C05 duplicates dropped too little or too much
@@ -217,6 +223,29 @@ def test_c10_a_european_file_is_told_and_then_read(tmp_path, fails, run):
     log = run("eu.csv", 'data.csv.delimiter=";"', 'data.csv.decimal=","', 'data.csv.thousands="."').log
     assert log.amount.tolist() == [1234.56, 1000.0, 12.5, 0.99] and log.amount.sum() == pytest.approx(2248.05)
     assert fails("eu.csv", 'data.csv.delimiter=";"')[0]["number", "amount"].rows == (1, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("amounts", "value"),
+    [
+        (["12,5"], 12.5), (["1.234.567"], 1234567), (["1\u202f234,50", "5"], 1234.5), (["1'234.50", "7.5"], 1234.5),
+        (["1 234.50"], 1234.5), (["1.234,50", "2,5"], 1234.5),
+    ],
+)  # fmt: skip
+def test_c10_what_is_printed_about_marks_is_enough_when_pasted(tmp_path, fails, run, amounts, value):
+    rows = [f"t{n}\tu1\td1\tc1\tm1\t{amount}\t2025-03-01T10:00:00Z\t0\t{KNOWN}" for n, amount in enumerate(amounts)]
+    write(tmp_path / "eu.csv", *rows, header=HEADER.replace(",", "\t"))
+    told = advised(fails("eu.csv")[0]["delimiter", None])[:1]
+    assert told == ['data.csv.delimiter="\\t"']
+    told += advised(fails("eu.csv", *told)[0]["number", "amount"])
+    assert run("eu.csv", *told).log.amount[0] == value
+
+
+@pytest.mark.parametrize("amounts", [["5-"], ["EUR 5"], ["2,5", "7.5"], ["12 50"]])
+def test_c10_no_mark_is_advised_that_would_not_help(tmp_path, fails, amounts):
+    rows = [f"t{n};u1;d1;c1;m1;{amount};2025-03-01T10:00:00Z;0;{KNOWN}" for n, amount in enumerate(amounts)]
+    write(tmp_path / "eu.csv", *rows, header=HEADER.replace(",", ";"))
+    assert advised(fails("eu.csv", 'data.csv.delimiter=";"')[0]["number", "amount"]) == []
 
 
 def test_c10_money_is_read_by_the_stated_rule(tmp_path, run):

@@ -298,6 +298,14 @@ def test_an_override_may_set_a_key_of_the_tables_that_the_file_lacks(tables):
     assert data["events"]["pay"]["roles"] == {"user": "u", "card": "c"}
 
 
+def test_an_override_may_add_a_table_as_a_whole(tables):
+    code, data = tables("data.entities.user={path: u.csv, id: u}", "data.entities.user.numeric=[age]")
+    assert (code, data["entities"]) == (
+        0,
+        {"user": {"path": str(Path("u.csv").absolute()), "id": "u", "numeric": ["age"]}},
+    )
+
+
 def test_a_short_form_is_written_in_full_where_a_key_below_it_is_set(tables):
     code, data = tables("data.events.pay.label.unknown=drop", "data.events.pay.time.unit=s")
     assert (code, data["events"]["pay"]["label"]) == (0, {"column": "is_fraud, é", "unknown": "drop"})
@@ -320,6 +328,16 @@ def test_a_sweep_sets_keys_that_the_file_lacks_but_mixes_no_short_forms(tables, 
         ("data.tmezone=UTC", "data.tmezone: no such key; did you mean timezone?"),
         ("data.events.pay.ids=x", "data.events.pay.ids: no such key; did you mean id?"),
         ("data.events.pai.id=x", "data.events.pai.id: no such key; did you mean data.events.pay.id?"),
+        (
+            "data.entities.user.path=u.csv",
+            "data.entities.user.path: no such key; a table that the file lacks is given whole: "
+            "'data.entities.user={path: …, id: …}'",
+        ),
+        (
+            "data.events.login.path=l.csv",
+            "data.events.login.path: no such key; a table that the file lacks is given whole: "
+            "'data.events.login={path: …, time: …, roles: {…}}'",
+        ),
         ("data.qqqq.wwwwww.zzzzzzzz=1", "data.qqqq.wwwwww.zzzzzzzz: no such key; there are: path, events"),
     ],
 )

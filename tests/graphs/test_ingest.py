@@ -290,6 +290,19 @@ def test_a_row_that_labels_nobody_knows_whom_is_a_fault_where_silence_is_a_verdi
     assert log.label.tolist() == [1, UNLABELLED, UNLABELLED, UNLABELLED]
 
 
+def test_an_entity_table_that_has_to_do_with_no_event_is_told(read):
+    files = {"t.csv": lines("1,2025-03-01T10:00Z,7,d", "2,2025-03-01T10:00Z,8,d"), "u.csv": "u,n\n007,1\n08,2\n"}
+    events, user = {"payment": {**PAYMENT, "path": "t.csv"}}, {"path": "u.csv", "id": "u", "numeric": ["n"]}
+    told = read(files, events=events, entities={"user": user, "usr": user}).report.warnings
+    assert [(one.code, one.rows, one.values) for one in told] == [("entity-ids", (1, 2), ("007", "08"))] * 2
+    assert "no id is that of a user in any event" in told[0].message and "007 is not 7" in told[0].remedy
+    assert "no role is of the type usr" in told[1].message and "user, device" in told[1].remedy
+    files["u.csv"] += "8,3\n"
+    assert read(files, events=events, entities={"user": user}).report.warnings == ()
+    files["t.csv"] = lines()
+    assert read(files, events=events, entities={"usr": user}).report.warnings == ()
+
+
 def test_labels_that_are_lists_or_broken_bytes_are_not_understood(read, tmp_path):
     for labels in ([[1], [0]], [b"1", b"\xff"]):
         table = {"id": [1, 2], "t": ["2025-03-01", "2025-03-02"], "u": [7, 8], "d": pa.nulls(2), "y": labels}
@@ -325,6 +338,27 @@ def test_different_rows_of_one_id_are_a_fault_or_go_by_the_rule(read, rule, user
     assert fault.file.endswith("b.csv") and "a.csv, data row 1" in fault.message and fault.values == ("u1", "u2")
     ingested = read(files, events={"payment": {**PAYMENT, "path": list(files), "duplicates": rule}})
     assert keys(ingested.log, "user") == [user, "u1"] and ingested.report.tables[0].replaced == 1
+
+
+def test_a_conflict_is_told_under_the_columns_that_differ_and_not_under_what_follows_from_them(read):
+    header = "id,t,u,d,k,l"
+    same = [
+        "1,2025-03-01T10:00Z,u,d,,1",
+        "1,2025-03-02T10:00Z,u,d,,1",
+        "2,2025-03-01T10:00Z,u,d,,",
+        "2,2025-03-01T10:00Z,u,d,,1",
+    ]
+    day = ["3,2025-03-01,u,d,,1", "3,2025-03-01T00:00Z,u,d,,1"]
+    table = {**PAYMENT, "path": "t.csv", "label": "l", "label_delay_days": 3}
+    for known in (None, "k"):
+        events = {"payment": {**table, "known_time": known}}
+        with pytest.raises(DataError) as raised:
+            read({"t.csv": lines(*same, *day, header=header)}, events=events)
+        assert [(fault.column, fault.values) for fault in raised.value.faults] == [
+            ("t", ("2025-03-01T10:00:00Z", "2025-03-02T10:00:00Z")),
+            ("l", ("", "1")),
+            (known or "t", ("2025-03-01T23:59:59.999999Z", "2025-03-01T00:00:00Z")),
+        ]
 
 
 def test_many_conflicts_are_told_in_a_few_lines(read):
@@ -464,6 +498,13 @@ def test_a_file_that_is_read_is_not_written_over_by_its_own_quarantine(read, tmp
     assert ("quarantine", None) in faults_of(raised) and file.read_bytes() == before
 
 
+def test_an_entity_that_only_a_rejected_row_has_is_left_out(read, tmp_path):
+    files = {"t.csv": lines("1,2025-03-01,u1,d"), "u.csv": "u,n\nu9,bad\nu1,2\n"}
+    events, user = {"payment": {**PAYMENT, "path": "t.csv"}}, {"path": "u.csv", "id": "u", "numeric": ["n"]}
+    log = read(files, events=events, entities={"user": user}, quarantine=str(tmp_path / "q")).log
+    assert log.entity_ids["user"].to_pylist() == ["u1"] and log.attributes["user"].entity.tolist() == [0]
+
+
 def test_too_many_rejects_are_an_error_and_nothing_is_written(read, tmp_path):
     with pytest.raises(DataError, match="4 rows would be rejected, 3 may be"):
         read({"t.csv": BROKEN}, events={"payment": FULL}, quarantine=str(tmp_path / "q"), max_rejects=3)
@@ -507,6 +548,16 @@ def test_the_remedy_for_a_missing_column_keeps_what_stands_beside_its_name(read)
     }
 
 
+def test_a_missing_file_of_events_and_an_entity_table_are_read_together(read):
+    events = {"payment": {**PAYMENT, "path": "t.csv"}, "login": {**PAYMENT, "path": "no.csv"}}
+    with pytest.raises(NotFoundError):
+        read(
+            {"t.csv": lines("1,2025-03-01,,d"), "u.csv": "u\n1\n"},
+            events=events,
+            entities={"user": {"path": "u.csv", "id": "u"}},
+        )
+
+
 def test_a_missing_file_hides_no_other_fault(read):
     events = {"payment": {**PAYMENT, "path": ["t.csv", "no.csv"]}}
     with pytest.raises(DataError) as raised:
@@ -541,8 +592,8 @@ def test_a_table_without_rows_is_a_log_without_events(read):
 
 def test_the_report_says_where_every_row_went_as_text_and_as_json(read):
     report = read({"t.csv": lines("1,2025-03-01,u,", "1,2025-03-01,u,")}).report
-    assert "payment: 2 rows read, 1 kept, 1 exact duplicates" in str(report) and "d in 2" in str(report)
-    assert json.loads(json.dumps(report.to_json()))["tables"][0]["missing"] == {"d": 2}
+    assert "payment: 2 rows read, 1 kept, 1 exact duplicates" in str(report) and "d in 1" in str(report)
+    assert json.loads(json.dumps(report.to_json()))["tables"][0]["missing"] == {"d": 1}
 
 
 def test_ties_are_ordered_by_the_bytes_of_ids():
@@ -610,3 +661,115 @@ def test_what_is_no_number_is_told_with_a_remedy_that_helps(tmp_path, cells, mes
         ingest(DataSchema.from_config({"timezone": "UTC", "events": events}))
     fault = faults_of(raised)["number", "n"]
     assert message in fault.message and remedy in fault.remedy
+
+
+COUNT, ISO = "1740823200000", "2025-03-02T00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("time", "rows", "remedies"),
+    [
+        ({"column": "t", "unit": "s"}, [f"{COUNT},", f"{COUNT},"], {"t": "data.events.payment.time.unit=ms"}),
+        ("t", [f"{COUNT},{ISO}", f"{COUNT},"], {"t": "data.events.payment.time.unit=ms"}),
+        ("t", [f"{ISO},{COUNT}", f"{ISO},"], {"k": "data.events.payment.known_time.unit=ms"}),
+        ({"column": "t", "unit": "s"}, [f"{ISO},"], {"t": "data.events.payment.time.unit=iso"}),
+        # Another unit would not help the rest of the column, or not this cell.
+        ("t", [f"{COUNT},", f"{ISO},"], {"t": "Write 2025-03-01T10:00:00Z"}),
+        ({"column": "t", "unit": "s"}, ["soon,"], {"t": "Write 2025-03-01T10:00:00Z"}),
+        ("t", ["9999999999,"], {"t": "Write 2025-03-01T10:00:00Z"}),
+    ],
+)
+def test_the_remedy_for_times_of_another_unit_names_the_unit_of_that_column(read, time, rows, remedies):
+    table = {"id": "id", "time": time, "known_time": "k", "roles": {"user": "u"}, "path": "t.csv"}
+    text = lines(*(f"{n},u,{row}" for n, row in enumerate(rows)), header="id,u,t,k")
+    with pytest.raises(DataError) as raised:
+        read({"t.csv": text}, events={"payment": table})
+    found = {fault.column: fault.remedy for fault in raised.value.faults}
+    assert found.keys() == remedies.keys()
+    assert all(remedy in found[column] for column, remedy in remedies.items()), found
+
+
+def test_the_remedy_for_times_in_a_label_table_names_the_key_of_the_label(read):
+    label = {"from": "l.csv", "key": "id", "column": "y", "known": "k"}
+    files = {"t.csv": lines("1,2025-03-01,u,d"), "l.csv": f"id,y,k\n1,1,{COUNT}\n"}
+    with pytest.raises(DataError, match=r"set data\.events\.payment\.label\.known\.unit=ms"):
+        read(files, events={"payment": {**PAYMENT, "path": "t.csv", "label": label}})
+
+
+def test_a_row_counts_once_where_its_column_is_used_twice(read, tmp_path):
+    table = {**PAYMENT, "path": "t.csv", "amount": "a", "numeric": ["a"]}
+    rows = ["1,2025-03-01T10:00Z,u,d,", "2,2025-03-01T10:00Z,u,d,x", "3,2025-03-01T10:00Z, u,d,1.5,"]
+    files = {"t.csv": lines(*rows, '4,2025-03-01T10:00Z,u,d,"1,500"', header="id,t,u,d,a")}
+    events = {"payment": table, "login": {**PAYMENT, "path": "t.csv"}}
+    report = read(files, events=events, quarantine=str(tmp_path / "q")).report
+    assert {(fault.code, fault.rows, fault.count) for fault in report.rejected} == {
+        ("number", (2,), 1),
+        ("fields", (3,), 1),
+    }
+    assert {(fault.code, fault.rows, fault.count) for fault in report.warnings} == {("thousands", (4,), 1)}
+    assert report.tables[0].missing == {"a": 1} and report.tables[1].missing == {}
+    reasons = pq.read_table(tmp_path / "q" / "events.payment.parquet")["rejected_for"].to_pylist()
+    assert [reason.count(";") for reason in reasons] == [0, 0]
+
+
+def test_faults_of_a_file_that_is_read_for_several_tables_are_told_once(read):
+    label = {"from": "l.csv", "key": "id", "column": "y"}
+    table = {**PAYMENT, "label": label, "label_delay_days": 1}
+    files = {"p.csv": lines("1,bad,u,d", "2,bad, u,d"), "l.csv": "id,y\n1,maybe\n2,maybe\n3,perhaps\n"}
+    events = {
+        "payment": {**table, "path": "p.csv"},
+        "login": {**table, "path": "p.csv", "time": {"column": "t", "unit": "s"}},
+    }
+    with pytest.raises(DataError) as raised:
+        read(files, events=events)
+    found = faults_of(raised)
+    assert (found["time", "t"].rows, found["time", "t"].count) == ((1, 2), 2)
+    assert (found["label", "y"].count, found["label", "y"].values) == (3, ("maybe (2×)", "perhaps (1×)"))
+
+
+def test_what_is_missing_is_counted_in_the_rows_kept(read, tmp_path):
+    rows = ["1,2025-03-01T10:00Z,,d", "1,2025-03-01T10:00Z,,d", "2,bad,,d", "3,2025-03-01T10:00Z,u,"]
+    report = read({"t.csv": lines(*rows)}, quarantine=str(tmp_path / "q")).report
+    assert report.tables[0].missing == {"u": 1, "d": 1}
+
+
+def test_rows_of_several_files_are_told_file_by_file(read):
+    label = {"from": "l*.csv", "key": "tx", "column": "y", "known": "k", "absent": "negative"}
+    payment = {**PAYMENT, "path": ["a.csv", "b.csv"], "label": label}
+    files = {
+        "a.csv": lines("1,2025-03-01T10:00Z,u1,?"),
+        "b.csv": lines("2,2025-03-01T10:00Z,u2,?", "3,2025-03-01T10:00Z,u3,?"),
+    }
+    files |= {
+        "l1.csv": "tx,y,k\n3,1,2025-04-01T10:00Z\n9,1,2025-04-01T10:00Z\n",
+        "l2.csv": "tx,y,k\n8,1,2025-04-01T10:00Z\n",
+    }
+    found = {
+        (one.code, one.file[-6:]): (one.rows, one.values)
+        for one in read(files, events={"payment": payment}).report.warnings
+    }
+    assert found == {
+        ("placeholder", "/a.csv"): ((1,), ()), ("placeholder", "/b.csv"): ((1, 2), ()),
+        ("label-ids", "l1.csv"): ((2,), ("9",)), ("label-ids", "l2.csv"): ((1,), ("8",)),
+        ("label-time", "/a.csv"): ((1,), ()), ("label-time", "/b.csv"): ((1,), ()),
+    }  # fmt: skip
+    files["l2.csv"] = "tx,y,k\n5,1,2025-04-01T10:00Z\n3,0,2025-04-01T10:00Z\n9,,\n"
+    with pytest.raises(DataError) as raised:
+        read(files, events={"payment": payment})
+    assert [(one.file[-6:], one.rows, one.values) for one in raised.value.faults] == [
+        ("l1.csv", (1,), ("3",)),
+        ("l2.csv", (2,), ("3",)),
+    ]
+
+
+@pytest.mark.parametrize("dst", ["error", "earlier"])
+def test_a_day_that_a_zone_skipped_is_told_as_such(read, dst):
+    rows = ["1,2011-12-30,u,d", "2,2011-12-29,u,d"]
+    with pytest.raises(DataError) as raised:
+        read({"t.csv": lines(*rows)}, timezone="Pacific/Apia", dst=dst)
+    (fault,) = raised.value.faults
+    assert (fault.code, fault.message, fault.remedy) == (
+        "skipped-day",
+        "a day that Pacific/Apia skipped",
+        "Correct it.",
+    )

@@ -111,6 +111,17 @@ def test_a_delimiter_that_was_not_declared_is_named_with_the_override(read):
     assert 'data.csv.delimiter=";"' in read("a;b\n1;2\n")[2][0].remedy
     assert read("a;b\n1;2\n", delimiter=";")[0] == [{"a": "1", "b": "2"}]
     assert read("a\tb\n1\t2\n", name="t.tsv")[0] == [{"a": "1", "b": "2"}]
+    # Where another file needed the delimiter that was declared, the remedy for this one would undo that of the other.
+    fault = read("a,b\n1,2\n", delimiter=";")[2][0]
+    assert "other text files of the data set have ';', export this one or those again" in fault.remedy
+
+
+@pytest.mark.parametrize("first", ["sep=;", "SEP=;", '"sep=;"', "sep=,", "sep=\t"])
+@pytest.mark.parametrize("delimiter", [None, ";", "\t"])
+def test_a_line_that_tells_excel_the_delimiter_is_to_be_deleted(read, first, delimiter):
+    (fault,) = read(f"{first}\na;b\n1;2\n", delimiter=delimiter)[2]
+    assert (fault.code, fault.remedy) == ("sep", "Delete that line.")
+    assert read("sep=,b\n1,2\n")[0] == [{"sep=": "1", "b": "2"}]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Mappings as YAML gives them: short forms, defaults, and every problem at once under its own key."""
 
+import math
+
 import pytest
 import yaml
 
@@ -102,7 +104,11 @@ def test_all_problems_are_told_at_once_with_their_keys_and_suggestions():
         ({"numeric": ["a", "a"]}, "data.events.payment.numeric: names a twice"),
         ({"label": {"column": "l", "from": "t.csv"}}, "data.events.payment.label.key:"),
         ({"label_known": "k", "label_delay_days": 3}, "data.events.payment.label_delay_days: give this or"),
-        ({"label_delay_days": -1}, "data.events.payment.label_delay_days: expected a number from 0 on"),
+        ({"label_delay_days": -1}, "data.events.payment.label_delay_days: expected a number from 0 to 36525, got -1"),
+        ({"label_delay_days": 1e9}, "data.events.payment.label_delay_days: expected a number from 0 to 36525"),
+        ({"label_delay_days": math.inf}, "data.events.payment.label_delay_days: expected a number from 0 to 36525"),
+        ({"label_delay_days": math.nan}, "data.events.payment.label_delay_days: expected a number from 0 to 36525"),
+        ({"max_rejects": -1}, "data.max_rejects: expected a whole number from 0 on"),
         (
             {"label": {"column": "l", "positive": ["x"], "negative": ["X"]}},
             "data.events.payment.label.negative: 'x' is",

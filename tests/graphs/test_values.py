@@ -441,6 +441,12 @@ def test_labels_of_every_type(cells):
     assert parse_labels(pa.array(cells), LabelColumn("l"), nulls=NULLS)[0].tolist() == [1, 0]
 
 
+def test_a_label_that_is_not_a_number_is_missing():
+    label, unknown = parse_labels(pa.array([1.0, math.nan, None, 0.7]), LabelColumn("l"), nulls=frozenset({""}))
+    assert label.tolist() == [1, UNLABELLED, UNLABELLED, UNLABELLED]
+    assert unknown.tolist() == [False, False, False, True]
+
+
 def test_a_word_that_is_not_listed_is_unknown_and_not_negative():
     label, unknown = parse_labels(pa.array(["disputed", "2", "0.7"]), LabelColumn("l"), nulls=NULLS)
     assert unknown.all() and (label == UNLABELLED).all()
