@@ -82,13 +82,11 @@ def event_columns(log: EventLog, *, clock: bool = True) -> Columns:
         kind = Categorical(log.event_type.astype(np.int32), pa.array(log.event_types))
         categorical[unused("event_type", categorical)] = kind
     for slot, role in enumerate(log.roles):
-        entities = log.entities[:, slot]
-        add(f"{role.name}.present", (entities != MISSING).astype(np.float32))
-        if role.entity_type in log.attributes:
-            numeric, text = attributes_as_of(log, role.entity_type, entities, log.event_time)
-            for name, values in numeric.items():
-                add(f"{role.name}.{name}", values)
-            categorical |= {f"{role.name}.{name}": column for name, column in text.items()}
+        add(f"{role.name}.present", (log.entities[:, slot] != MISSING).astype(np.float32))
+        numeric, text = role_attributes(log, slot)
+        for name, values in numeric.items():
+            add(name, values)
+        categorical |= {unused(name, categorical): column for name, column in text.items()}
     matrix = np.stack(columns, axis=1) if columns else np.zeros((len(log), 0), np.float32)
     return Columns(tuple(names), matrix, categorical)
 
@@ -98,6 +96,16 @@ def unused(name: str, taken: Container[str]) -> str:
     while name in taken:
         name += "_"
     return name
+
+
+def role_attributes(log: EventLog, slot: int) -> tuple[dict[str, np.ndarray], dict[str, Categorical]]:
+    """Numeric and text attributes (events,) of the entities in one role as of their events, by `role.attribute`."""
+    role = log.roles[slot]
+    numeric, text = attributes_as_of(log, role.entity_type, log.entities[:, slot], log.event_time)
+    return (
+        {f"{role.name}.{name}": values for name, values in numeric.items()},
+        {f"{role.name}.{name}": column for name, column in text.items()},
+    )
 
 
 def squash(values: np.ndarray) -> np.ndarray:
