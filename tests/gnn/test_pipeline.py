@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gnn.downstream import DownstreamSpec, downstream
 from gnn.evaluation import EvaluationSpec
 from gnn.node_task import NodeTask
 from gnn.pipeline import ComparisonSpec, TaskSpec, evaluate_run, train
@@ -82,6 +83,31 @@ def test_weights_whose_epoch_was_chosen_by_what_is_judged_now_start_no_other_run
     old = train_on("old", payments(), trainer=unrefitted, split=later)
     with pytest.raises(ConfigError, match="may have learnt what is judged now"):
         train_on("new", payments()[:-1], trainer=unrefitted, split=earlier, resume_from=str(old))
+
+
+def test_a_run_that_began_at_weights_of_older_data_has_no_verdict(train_on: Train, tmp_path: Path) -> None:
+    earlier = TimeSplit(valid_from=day(30), test_from=day(45), maturity_days=5.0)
+    old = train_on("old", payments(600), split=earlier)
+    new = train_on("new", payments(), resume_from=str(old))
+    killed = train_on("killed", payments(), resume_from=str(new))
+    again = evaluate_run(run=str(new), evaluation=SPEC, output=str(tmp_path / "again"))
+    for folder in (new, killed, again):
+        metrics = json.loads((folder / "metrics.json").read_text())
+        judged = metrics["evaluation"]["events"]
+        assert metrics["began_at"] == json.loads((old / "run.json").read_text())["fingerprint"]
+        assert metrics["began_at"] in (folder / "report.html").read_text()
+        assert judged["outcome"] == "none" and len(judged["table"][1]["ap_gain"]) > 2
+        assert judged["verdict"] == "No verdict: the model began at weights of older data that no floor has seen."
+    with pytest.raises(ConfigError, match=r"began at weights of older data.* Train anew without resume_from"):
+        downstream(run=str(new), proof=DownstreamSpec(learners=("lightgbm",)), output=str(tmp_path / "proof"))
+
+
+def test_a_run_that_goes_on_with_the_same_data_has_the_verdict_it_would_have_had(train_on: Train) -> None:
+    whole = train_on("whole", payments())
+    resumed = train_on("resumed", payments(), resume_from=str(whole))
+    first, second = (json.loads((folder / "metrics.json").read_text()) for folder in (whole, resumed))
+    assert second["began_at"] is None and first["evaluation"] == second["evaluation"]
+    assert second["evaluation"]["events"]["outcome"] != "none"
 
 
 def test_a_network_of_shuffled_edges_leaves_no_bundle_that_would_deal_them_anew(train_on: Train) -> None:
