@@ -9,7 +9,7 @@ import json
 import logging
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -169,7 +169,7 @@ def evaluate_run(*, run: str, evaluation: EvaluationSpec, output: str) -> Path:
     metrics, judged = json.loads(told.read_text(encoding="utf-8")), {}
     began_at = metrics.get("began_at")
     for task, before in metrics["evaluation"].items():
-        scored, compared = _read_scores(source, task)
+        scored, compared = _read_scores(source, task, before["table"][1:])
         again = evaluate(scored, compared, evaluation, model=before["model"])
         judged[task] = without_verdict(again, OLDER_WEIGHTS) if began_at else again
     folder.mkdir(parents=True, exist_ok=True)
@@ -437,7 +437,11 @@ def _write_scores(path: Path, outcome: Outcome) -> None:
     _write_table(path, pa.table(columns))
 
 
-def _read_scores(run: Path, task: str) -> tuple[ScoredRows, dict[str, np.ndarray | Undefined]]:
+def _read_scores(
+    run: Path, task: str, others: Sequence[Mapping[str, Any]]
+) -> tuple[ScoredRows, dict[str, np.ndarray | Undefined]]:
+    """The test rows of a task, and what stood beside the model: `others` are these rows of the run's own table, which
+    tell why one could not be had."""
     table = pq.read_table(run / f"test_scores{_suffix(task)}.parquet")
 
     def column(name: str) -> np.ndarray:
@@ -449,9 +453,10 @@ def _read_scores(run: Path, task: str) -> tuple[ScoredRows, dict[str, np.ndarray
     known = amount if np.isfinite(amount).any() else None
     entity = None if task == EVENTS else column(task)
     scored = ScoredRows(times, column("label"), column("score"), known, new, entity)
-    compared: dict[str, np.ndarray | Undefined] = {
-        n.removeprefix("compared."): column(n) for n in table.column_names if n.startswith("compared.")
-    }
+    compared: dict[str, np.ndarray | Undefined] = {}
+    for row in others:
+        name, there = row["model"], f"compared.{row['model']}" in table.column_names
+        compared[name] = column(f"compared.{name}") if there else Undefined(row["ap"]["reason"])
     return scored, compared
 
 

@@ -75,6 +75,17 @@ def test_judged_again_with_the_same_settings_a_run_says_the_same_of_entities(tra
     assert [row["ap_gain"] for row in second["table"]] == [row["ap_gain"] for row in first["table"]]
 
 
+def test_judged_again_a_floor_that_could_not_be_had_keeps_its_place_and_reason(train_on: Train, tmp_path: Path) -> None:
+    clean = [row if number >= 600 else row.replace(",1,", ",0,") for number, row in enumerate(payments())]
+    run = train_on("run", clean, comparison=ComparisonSpec(control_epochs=1))
+    again = evaluate_run(run=str(run), evaluation=SPEC, output=str(tmp_path / "again"))
+    first, second = (
+        json.loads((folder / "metrics.json").read_text())["evaluation"]["events"] for folder in (run, again)
+    )
+    assert first["table"][2]["model"] == "lightgbm_raw" and "no fraud among" in first["table"][2]["ap"]["reason"]
+    assert second["table"] == first["table"] and second["verdict"] == first["verdict"]
+
+
 def test_weights_whose_epoch_was_chosen_by_what_is_judged_now_start_no_other_run(train_on: Train) -> None:
     unrefitted = TrainerSpec(epochs=1, block=200, threads=1, refit=False)
     later, earlier = (
