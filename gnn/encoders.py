@@ -196,11 +196,6 @@ class FeatureSpace:
             out[:, j] = table[column.codes]
         return out
 
-    def unseen(self, columns: Columns) -> dict[str, int]:
-        """How many rows of each text column carry a value that training never saw."""
-        codes = self.codes(columns)
-        return {name: int((codes[:, j] == UNSEEN).sum()) for j, name in enumerate(self.vocabularies)}
-
 
 def arrays_of(spaces: Mapping[str, FeatureSpace]) -> dict[str, Tensor]:
     """The numbers of several encodings, as `task.part`; with `columns_of` they are all there is to keep."""

@@ -101,7 +101,6 @@ class NodeTarget:
     label: Tensor
     fit: np.ndarray
     valid: np.ndarray
-    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -263,8 +262,7 @@ class _Run:
                     logits = node.inputs.logits(self.model, self.cache, questions, start=low, fresh=last)
                     expected = node.fit.sum() / len(self.spans)
                     label = node.label[questions].to(self.device)
-                    part = event_loss(logits, label, weight, expected)
-                    loss = loss + node.weight * part
+                    loss = loss + event_loss(logits, label, weight, expected)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.spec.clip)
