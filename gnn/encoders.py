@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from gnn.rowwise import RowLinear
 from graphs.attributes import attributes_as_of
-from graphs.events import MICROSECONDS_PER_DAY, MISSING, Categorical, EventLog
+from graphs.behaviour import calendar
+from graphs.events import MISSING, Categorical, EventLog
 
 ABSENT, UNSEEN = 0, 1
 """The first two codes of every vocabulary: nothing was there, and something never seen in training."""
@@ -70,11 +71,10 @@ def event_columns(log: EventLog, *, clock: bool = True) -> Columns:
 
     add(unused("amount", log.numeric), log.amount)
     if clock:
-        day = (log.event_time % MICROSECONDS_PER_DAY) / MICROSECONDS_PER_DAY * 2 * np.pi
-        weekday = ((log.event_time // MICROSECONDS_PER_DAY + 3) % 7).astype(np.float32)
-        add(unused("hour_sin", log.numeric), np.sin(day))
-        add(unused("hour_cos", log.numeric), np.cos(day))
-        add(unused("weekend", log.numeric), (weekday >= 5).astype(np.float32))
+        hour_sin, hour_cos, day_of_week = calendar(log.event_time).T
+        add(unused("hour_sin", log.numeric), hour_sin)
+        add(unused("hour_cos", log.numeric), hour_cos)
+        add(unused("weekend", log.numeric), day_of_week >= 5)
     for name, values in log.numeric.items():
         add(name, values)
     categorical = dict(log.categorical)

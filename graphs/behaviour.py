@@ -135,7 +135,7 @@ def behaviour_features(graph: TemporalGraph, spec: BehaviourSpec) -> FeatureTabl
     for number, pair_roles in enumerate(pairs):
         _answer_pairs(log, pair_roles, first_pair + 3 * number, values)
     if "calendar" in spec.families:
-        values[:, first_calendar:] = _calendar(log.event_time)
+        values[:, first_calendar:] = calendar(log.event_time)
     return FeatureTable(tuple(names), values)
 
 
@@ -364,7 +364,8 @@ def _answer_pairs(log: EventLog, pair_roles: tuple[int, int], base: int, out: np
     )  # fmt: skip
 
 
-def _calendar(times: np.ndarray) -> np.ndarray:
+def calendar(times: np.ndarray) -> np.ndarray:
+    """Sine and cosine of the hour, and the day of the week with Monday 0, UTC: (n, 3) of times (n,) µs."""
     angle = (times % _DAY) * (2 * np.pi / _DAY)
     day_of_week = (times // _DAY + 3) % 7  # 1 January 1970 was a Thursday
     return np.stack([np.sin(angle), np.cos(angle), day_of_week], axis=1)
