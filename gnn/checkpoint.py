@@ -110,7 +110,7 @@ class Checkpoint:
             raise ConfigError(
                 f"resume_from: {self.path.name} cannot be read ({error}); start anew without resume_from"
             ) from error
-        if not {"columns", "known_by"} <= facts.keys():
+        if not {"columns", "known_by", "began_at"} <= facts.keys():
             raise ConfigError(f"resume_from: {self.path.name} is of an older version; start anew without resume_from")
         return Saved(tensors, facts, facts["data"] == self.data)
 

@@ -344,9 +344,14 @@ def downstream(*, run: str, proof: DownstreamSpec, output: str, task: str | None
     source = Path(run)
     if not (source / "bundle" / "bundle.yaml").is_file():
         raise NotFoundError(f"run: {source} is no finished training run: it has no bundle")
+    bundle, metrics = Bundle.load(source / "bundle"), json.loads((source / "metrics.json").read_text())
+    if metrics.get("began_at"):
+        raise ConfigError(
+            f"run: {source} began at weights of older data, of which the networks that score the known rows, and the "
+            "trees, know nothing: nothing could be told of its gain. Train anew without resume_from"
+        )
     config = yaml.safe_load((source / "config.yaml").read_text(encoding="utf-8"))
     trained = check_config({key: value for key, value in config.items() if key != "hydra"}).keywords  # type: ignore[attr-defined]
-    bundle, metrics = Bundle.load(source / "bundle"), json.loads((source / "metrics.json").read_text())
     asked, seed = trained["task"], trained["seed"]
     events = ingest(DataSchema.from_config(dict(trained["data"]))).log
     bench = Workbench.lay_out(

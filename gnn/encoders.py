@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from gnn.rowwise import RowLinear
 from graphs.attributes import attributes_as_of
-from graphs.events import MICROSECONDS_PER_DAY, MISSING, Categorical, EventLog
+from graphs.behaviour import calendar
+from graphs.events import MISSING, Categorical, EventLog
 
 ABSENT, UNSEEN = 0, 1
 """The first two codes of every vocabulary: nothing was there, and something never seen in training."""
@@ -70,11 +71,10 @@ def event_columns(log: EventLog, *, clock: bool = True) -> Columns:
 
     add(unused("amount", log.numeric), log.amount)
     if clock:
-        day = (log.event_time % MICROSECONDS_PER_DAY) / MICROSECONDS_PER_DAY * 2 * np.pi
-        weekday = ((log.event_time // MICROSECONDS_PER_DAY + 3) % 7).astype(np.float32)
-        add(unused("hour_sin", log.numeric), np.sin(day))
-        add(unused("hour_cos", log.numeric), np.cos(day))
-        add(unused("weekend", log.numeric), (weekday >= 5).astype(np.float32))
+        hour_sin, hour_cos, day_of_week = calendar(log.event_time).T
+        add(unused("hour_sin", log.numeric), hour_sin)
+        add(unused("hour_cos", log.numeric), hour_cos)
+        add(unused("weekend", log.numeric), day_of_week >= 5)
     for name, values in log.numeric.items():
         add(name, values)
     categorical = dict(log.categorical)
@@ -82,13 +82,11 @@ def event_columns(log: EventLog, *, clock: bool = True) -> Columns:
         kind = Categorical(log.event_type.astype(np.int32), pa.array(log.event_types))
         categorical[unused("event_type", categorical)] = kind
     for slot, role in enumerate(log.roles):
-        entities = log.entities[:, slot]
-        add(f"{role.name}.present", (entities != MISSING).astype(np.float32))
-        if role.entity_type in log.attributes:
-            numeric, text = attributes_as_of(log, role.entity_type, entities, log.event_time)
-            for name, values in numeric.items():
-                add(f"{role.name}.{name}", values)
-            categorical |= {f"{role.name}.{name}": column for name, column in text.items()}
+        add(f"{role.name}.present", (log.entities[:, slot] != MISSING).astype(np.float32))
+        numeric, text = role_attributes(log, slot)
+        for name, values in numeric.items():
+            add(name, values)
+        categorical |= {unused(name, categorical): column for name, column in text.items()}
     matrix = np.stack(columns, axis=1) if columns else np.zeros((len(log), 0), np.float32)
     return Columns(tuple(names), matrix, categorical)
 
@@ -98,6 +96,16 @@ def unused(name: str, taken: Container[str]) -> str:
     while name in taken:
         name += "_"
     return name
+
+
+def role_attributes(log: EventLog, slot: int) -> tuple[dict[str, np.ndarray], dict[str, Categorical]]:
+    """Numeric and text attributes (events,) of the entities in one role as of their events, by `role.attribute`."""
+    role = log.roles[slot]
+    numeric, text = attributes_as_of(log, role.entity_type, log.entities[:, slot], log.event_time)
+    return (
+        {f"{role.name}.{name}": values for name, values in numeric.items()},
+        {f"{role.name}.{name}": column for name, column in text.items()},
+    )
 
 
 def squash(values: np.ndarray) -> np.ndarray:
@@ -187,11 +195,6 @@ class FeatureSpace:
             table = np.array([*(known.get(word, UNSEEN) for word in column.values.to_pylist()), ABSENT], np.int64)
             out[:, j] = table[column.codes]
         return out
-
-    def unseen(self, columns: Columns) -> dict[str, int]:
-        """How many rows of each text column carry a value that training never saw."""
-        codes = self.codes(columns)
-        return {name: int((codes[:, j] == UNSEEN).sum()) for j, name in enumerate(self.vocabularies)}
 
 
 def arrays_of(spaces: Mapping[str, FeatureSpace]) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ when the whole interval of every one of these differences lies above zero.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -273,6 +273,11 @@ def evaluate(
         by_new_entity=_by_new_entity(rows, floor_score),
         curves=_curves(model, rows, usable, spec),
     )
+
+
+def without_verdict(judged: Evaluation, reason: str) -> Evaluation:
+    """The same table, gains and curves, of which nothing is concluded."""
+    return replace(judged, outcome="none", verdict=f"No verdict: {reason}.")
 
 
 def judge(model: TableRow, others: Iterable[TableRow], spec: EvaluationSpec, *, frauds: int) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from scipy.special import expit
 
 from gnn.boosting import Rows, grow_lightgbm
 from gnn.calibration import fit_calibrator
-from gnn.encoders import unused
+from gnn.encoders import role_attributes, unused
 from gnn.metrics import Undefined
 from graphs.events import MICROSECONDS_PER_DAY, MISSING, EventLog
 
@@ -87,8 +87,9 @@ def raw_columns(log: EventLog, fit_rows: np.ndarray) -> FeatureMatrix:
     """Every column an event brings, without looking at any other event: (events, features).
 
     Amount, hour of the day and day of the week (UTC), event type, numeric columns, categorical columns, and
-    per role the entity itself where it is a frequent one. Categories and entities are those seen in
-    `fit_rows` (events,) bool; others are NaN, so that a test row can't introduce a category.
+    per role the entity itself where it is a frequent one, and its attributes as of the event. Categories and
+    entities are those seen in `fit_rows` (events,) bool; others are NaN, so that a test row can't introduce a
+    category.
     """
     hours = log.event_time / MICROSECONDS_PER_HOUR
     numeric = {"amount": log.amount, "hour": hours % 24, "weekday": np.floor(hours / 24 + 3) % 7}
@@ -96,6 +97,10 @@ def raw_columns(log: EventLog, fit_rows: np.ndarray) -> FeatureMatrix:
     categorical = {unused("event_type", log.categorical): log.event_type} if len(log.event_types) > 1 else {}
     categorical |= {name: column.codes for name, column in log.categorical.items()}
     categorical |= {unused(role.name, categorical): log.entities[:, place] for place, role in enumerate(log.roles)}
+    for place in range(len(log.roles)):
+        numbers, texts = role_attributes(log, place)
+        numeric |= {unused(name, numeric): column for name, column in numbers.items()}
+        categorical |= {unused(name, categorical): column.codes for name, column in texts.items()}
     return feature_matrix(numeric, categorical, fit_rows=fit_rows)
 
 

@@ -9,7 +9,7 @@ import json
 import logging
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -24,7 +24,7 @@ from gnn.board import Board
 from gnn.bundle import BUNDLE, EVENTS, Bundle
 from gnn.calibration import Calibrator, fit_calibrator
 from gnn.checkpoint import Checkpoint
-from gnn.evaluation import Evaluation, EvaluationSpec, ScoredRows, evaluate, short
+from gnn.evaluation import Evaluation, EvaluationSpec, ScoredRows, evaluate, short, without_verdict
 from gnn.floors import class_rate_floor
 from gnn.hetero_sage import HeteroSageSpec
 from gnn.metrics import Undefined, as_json, auc, average_precision
@@ -47,6 +47,9 @@ log = logging.getLogger(__name__)
 
 CONTROLS: Mapping[str, Literal["none", "shuffled"]] = {"no_edges": "none", "shuffled_edges": "shuffled"}
 """Floors that are the network itself: name to the value of `model.edges`."""
+
+OLDER_WEIGHTS = "the model began at weights of older data that no floor has seen"
+"""Why a run that began at weights of other data has no verdict: the graph would be credited with those data."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +108,9 @@ def train(
 
     `allow_columns` names columns that may be used although they alone give the label away; `resume_from` is a run
     folder whose training was interrupted: it goes on where it was. On other data, of which that run can have learnt
-    nothing that is judged now, a new training begins at its weights. The folder holds config.yaml, run.json,
-    validation.json, metrics.json, report.html, test_scores.parquet, TensorBoard events, the bundle, and the history
-    that scoring looks back at.
+    nothing that is judged now, a new training begins at its weights; its verdict is "none". The folder holds
+    config.yaml, run.json, validation.json, metrics.json, report.html, test_scores.parquet, TensorBoard events, the
+    bundle, and the history that scoring looks back at.
     """
     if resume_from is not None and isinstance(model, HeteroSageSpec):
         raise ConfigError("resume_from: model=hetero_sage keeps no checkpoints; start it anew without resume_from")
@@ -131,6 +134,8 @@ def train(
     write_json(folder / "run.json", facts)
     with Board(folder / "tensorboard") as board:
         networks = _trained(bench, model, trainer, seed, checkpoint, board)
+        if networks.began_at is not None:
+            facts["began_at"] = networks.began_at
         calibrators = {name: _calibrator(bench, networks, name, evaluation) for name in networks.test}
         outcomes = _judge(bench, networks, calibrators, model, trainer, comparison, evaluation, seed=seed)
         for name, outcome in outcomes.items():
@@ -163,15 +168,18 @@ def evaluate_run(*, run: str, evaluation: EvaluationSpec, output: str) -> Path:
     told = source / "metrics.json"
     if not told.is_file():
         raise NotFoundError(f"run: {source} is not a finished training run: it has no metrics.json")
-    judged = {}
-    for task, before in json.loads(told.read_text(encoding="utf-8"))["evaluation"].items():
-        scored, compared = _read_scores(source, task)
-        judged[task] = evaluate(scored, compared, evaluation, model=before["model"])
+    metrics, judged = json.loads(told.read_text(encoding="utf-8")), {}
+    began_at = metrics.get("began_at")
+    for task, before in metrics["evaluation"].items():
+        scored, compared = _read_scores(source, task, before["table"][1:])
+        again = evaluate(scored, compared, evaluation, model=before["model"])
+        judged[task] = without_verdict(again, OLDER_WEIGHTS) if began_at else again
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "metrics.json", {"evaluation": {task: again.to_json() for task, again in judged.items()}})
+    results = {task: again.to_json() for task, again in judged.items()}
+    write_json(folder / "metrics.json", {"began_at": began_at, "evaluation": results})
     for task, again in judged.items():
-        title = f"{_title(task)}: {source.name}, judged again"
-        write_report(again, folder / f"report{_suffix(task)}.html", title=title)
+        title, facts = f"{_title(task)}: {source.name}, judged again", {"began_at": began_at} if began_at else {}
+        write_report(again, folder / f"report{_suffix(task)}.html", title=title, facts=facts)
         _tell(again)
     return folder
 
@@ -331,6 +339,8 @@ def _judge(
             compared[name] = _calibrator(bench, control, task, spec)(control.test[task])
         scored = bench.scored(task, calibrators[task](logits))
         judged = evaluate(scored, compared, spec, model=name_of(model))
+        if networks.began_at is not None:
+            judged = without_verdict(judged, OLDER_WEIGHTS)
         keys = bench.keys(task, bench.judged_rows(task))
         outcomes[task] = Outcome(scored, compared, judged, keys, calibrators[task])
     return outcomes
@@ -362,6 +372,7 @@ def _write_outcomes(
         "rows": bench.split.counts,
         "best_epoch": networks.best_epoch,
         "train_seconds": round(networks.seconds, 2),
+        "began_at": networks.began_at,
         "validation": _validation(bench, networks),
         "calibration": {name: _fitted_on(outcome.calibrator) for name, outcome in outcomes.items()},
         "history": history,
@@ -428,7 +439,11 @@ def _write_scores(path: Path, outcome: Outcome) -> None:
     _write_table(path, pa.table(columns))
 
 
-def _read_scores(run: Path, task: str) -> tuple[ScoredRows, dict[str, np.ndarray | Undefined]]:
+def _read_scores(
+    run: Path, task: str, others: Sequence[Mapping[str, Any]]
+) -> tuple[ScoredRows, dict[str, np.ndarray | Undefined]]:
+    """The test rows of a task, and what stood beside the model: `others` are these rows of the run's own table, which
+    tell why one could not be had."""
     table = pq.read_table(run / f"test_scores{_suffix(task)}.parquet")
 
     def column(name: str) -> np.ndarray:
@@ -440,9 +455,10 @@ def _read_scores(run: Path, task: str) -> tuple[ScoredRows, dict[str, np.ndarray
     known = amount if np.isfinite(amount).any() else None
     entity = None if task == EVENTS else column(task)
     scored = ScoredRows(times, column("label"), column("score"), known, new, entity)
-    compared: dict[str, np.ndarray | Undefined] = {
-        n.removeprefix("compared."): column(n) for n in table.column_names if n.startswith("compared.")
-    }
+    compared: dict[str, np.ndarray | Undefined] = {}
+    for row in others:
+        name, there = row["model"], f"compared.{row['model']}" in table.column_names
+        compared[name] = column(f"compared.{name}") if there else Undefined(row["ap"]["reason"])
     return scored, compared
 
 

@@ -19,8 +19,8 @@ from gnn.encoders import ABSENT, UNSEEN, Columns
 from gnn.nodes import NodeInputs, NodeQuestions, graph_columns, node_columns
 from gnn.splits import instant
 from graphs.errors import ConfigError
-from graphs.events import ALWAYS, MISSING, EventLog
-from graphs.history import event_keys, known_at, without_events_of
+from graphs.events import ALWAYS, MISSING, UNLABELLED, EventLog
+from graphs.history import event_keys, known_at, with_labels_of, without_events_of
 from graphs.ingest import MADE_ID, Ingested
 from graphs.report import shown_time
 from graphs.schema import DataSchema
@@ -57,6 +57,7 @@ def score_tables(
     if start is not None and stop is not None and instant(start) >= instant(stop):
         raise ConfigError(f"start: {start} does not lie before stop={stop}; events in [start, stop) are scored")
     graph, asked = with_history(ingested.log, history)
+    labels_kept = _labelled(graph.log.label[asked]) - _labelled(ingested.log.label)
     check_fits(bundle, graph.log)
     if not (bundle.taught or entity_types):
         raise ConfigError(f"entities: the model scores no events; ask it about {', '.join(bundle.node_types)}")
@@ -72,7 +73,7 @@ def score_tables(
     inputs = NetworkInputs.of(graph, bundle.spaces[EVENTS], columns, k=bundle.model.k, edges=bundle.model.edges)
     caches = [embed_all(member, inputs) for member in bundle.members]
     tables: dict[str, pa.Table] = {}
-    summary: dict[str, Any] = {"model_version": bundle.version}
+    summary: dict[str, Any] = {"model_version": bundle.version, "labels_kept": labels_kept}
     if bundle.taught and (len(rows) or not entity_types):
         at = torch.from_numpy(rows)
         with torch.no_grad():
@@ -120,7 +121,8 @@ def new_entities(graph: TemporalGraph, rows: np.ndarray) -> dict[str, np.ndarray
 
 
 def with_history(events: EventLog, history: Path | None) -> tuple[TemporalGraph, np.ndarray]:
-    """The graph of history and new events, and the mask of the new ones; of an event in both, the new row counts."""
+    """The graph of history and new events, and the mask of the new ones; of an event in both, the new row counts, with
+    the history's label where it has none."""
     if history is None:
         return TemporalGraph.build(events), np.ones(len(events), bool)
     whole = load_log(history)
@@ -131,11 +133,16 @@ def with_history(events: EventLog, history: Path | None) -> tuple[TemporalGraph,
             "events again, or others of equal content; map an id column (data.events.<type>.id) to tell them apart",
             len(whole) - len(past),
         )
+    events = with_labels_of(events, whole)
     if not len(past):
         return TemporalGraph.build(events), np.ones(len(events), bool)
     graph = TemporalGraph.build(past).append(events)
     asked, new = (pa.array(event_keys(events), pa.string()) for events in (graph.log, events))
     return graph, pc.is_in(asked, new).to_numpy(zero_copy_only=False)
+
+
+def _labelled(label: np.ndarray) -> int:
+    return int((label != UNLABELLED).sum())
 
 
 def _has_made_ids(events: EventLog) -> bool:

@@ -101,7 +101,6 @@ class NodeTarget:
     label: Tensor
     fit: np.ndarray
     valid: np.ndarray
-    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -116,10 +115,12 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class Fitted:
-    """The outcome of `fit`: the best epoch (counted from 1) and the record of all."""
+    """The outcome of `fit`: the best epoch (counted from 1), the record of all, and, if it began at weights of other
+    data, their fingerprint."""
 
     best_epoch: int
     history: tuple[EpochRecord, ...]
+    began_at: str | None
 
 
 def fit(
@@ -191,6 +192,7 @@ class _Run:
         self.steps = max(1, len(self.spans) * spec.epochs)
         self.step = 0
         self.history: list[EpochRecord] = []
+        self.began_at: str | None = None
         self.best: tuple[int, float, dict[str, Tensor]] = (0, -1.0, {})
         self.event_weight, self.node_weights = 1.0, [1.0 for _ in nodes]
         self._start_at_rates()
@@ -260,8 +262,7 @@ class _Run:
                     logits = node.inputs.logits(self.model, self.cache, questions, start=low, fresh=last)
                     expected = node.fit.sum() / len(self.spans)
                     label = node.label[questions].to(self.device)
-                    part = event_loss(logits, label, weight, expected)
-                    loss = loss + node.weight * part
+                    loss = loss + event_loss(logits, label, weight, expected)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.spec.clip)
@@ -301,7 +302,7 @@ class _Run:
             self.model.load_state_dict(self.best[2])
         self.model.cpu()
         best = self.best[0] if self.best[2] else len(self.history)
-        return Fitted(best, tuple(self.history))
+        return Fitted(best, tuple(self.history), self.began_at)
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Weights, optimiser moments and history."""
@@ -310,7 +311,8 @@ class _Run:
         for number, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{number}.{name}": value for name, value in state.items()}
         history = [asdict(record) for record in self.history]
-        checkpoint.save(tensors, {"step": self.step, "best": self.best[:2], "history": history})
+        facts = {"step": self.step, "best": self.best[:2], "history": history, "began_at": self.began_at}
+        checkpoint.save(tensors, facts)
 
     def load(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint if there is one; if it is of other data, begin anew at its weights."""
@@ -322,6 +324,7 @@ class _Run:
             self.model.load_state_dict(weights)
         except RuntimeError as error:
             raise checkpoint.of_others() from error
+        self.began_at = saved.facts["began_at"] if saved.same_data else saved.facts["data"]
         if not saved.same_data:
             log.info("other data than that of %s: a new training begins at its weights", checkpoint.path)
             return

@@ -77,7 +77,8 @@ class TrainedNetworks:
     """Networks and what they say, by task (EVENTS or an entity type).
 
     `members` are the judged ones; `valid` logits come from the network that chose the epoch (it never saw those
-    rows), `test` logits are the members' mean.
+    rows), `test` logits are the members' mean. `began_at`: the fingerprint of the other data at whose weights the
+    training began, if it did.
     """
 
     members: Sequence[TemporalSage]
@@ -87,6 +88,7 @@ class TrainedNetworks:
     best_epoch: int
     history: Sequence[EpochRecord]
     seconds: float
+    began_at: str | None = None
 
 
 @dataclass(frozen=True)
@@ -207,15 +209,17 @@ class Workbench:
         torch.set_num_threads(trainer.threads)
         began = time.perf_counter()
         if not self.split.has_validation:
-            members, spaces, test, history = self._refit(model, trainer, seed, trainer.epochs, checkpoint, on_epoch)
-            return TrainedNetworks(members, spaces, {}, test, trainer.epochs, history, time.perf_counter() - began)
+            members, spaces, test, refitted = self._refit(model, trainer, seed, trainer.epochs, checkpoint, on_epoch)
+            seconds, history = time.perf_counter() - began, refitted[0].history
+            return TrainedNetworks(members, spaces, {}, test, trainer.epochs, history, seconds, _began_at(refitted))
         network, spaces, valid, fitted = self._choose(model, trainer, seed, checkpoint, on_epoch)
+        refitted = []
         if trainer.refit:
-            members, spaces, test, _ = self._refit(model, trainer, seed, fitted.best_epoch, checkpoint, None)
+            members, spaces, test, refitted = self._refit(model, trainer, seed, fitted.best_epoch, checkpoint, None)
         else:
             members, test = [network], self.ready(model, self.judged, spaces, seed).logits(network)
-        seconds = time.perf_counter() - began
-        return TrainedNetworks(members, spaces, valid, test, fitted.best_epoch, fitted.history, seconds)
+        seconds, began_at = time.perf_counter() - began, _began_at([fitted, *refitted])
+        return TrainedNetworks(members, spaces, valid, test, fitted.best_epoch, fitted.history, seconds, began_at)
 
     def _choose(
         self,
@@ -246,9 +250,9 @@ class Workbench:
         epochs: int,
         checkpoint: Checkpoint | None,
         on_epoch: Callable[[EpochRecord], None] | None,
-    ) -> tuple[list[TemporalSage], Mapping[str, FeatureSpace], dict[str, np.ndarray], Sequence[EpochRecord]]:
-        """The judged networks, trained for `epochs` on all that is known at the cut, their mean test logits, and the
-        record of the first, of which `on_epoch` is told."""
+    ) -> tuple[list[TemporalSage], Mapping[str, FeatureSpace], dict[str, np.ndarray], list[Fitted]]:
+        """The judged networks, trained for `epochs` on all that is known at the cut, their mean test logits, and their
+        records; `on_epoch` is told of the first."""
         members, logits, records = [], [], []
         spaces = self.encodings(model, self.judged, checkpoint.of_member(0) if checkpoint else None)
         if checkpoint:
@@ -257,10 +261,10 @@ class Workbench:
             model, self.judged, spaces, trainer, seed=seed, epochs=epochs, checkpoint=checkpoint, on_epoch=on_epoch
         )
         for network, ready, fitted in trained:
-            records.append(fitted.history)
+            records.append(fitted)
             logits.append(ready.logits(network))
             members.append(network)
-        return members, spaces, {task: np.mean([said[task] for said in logits], 0) for task in logits[0]}, records[0]
+        return members, spaces, {task: np.mean([said[task] for said in logits], 0) for task in logits[0]}, records
 
     def _known_by(self, instant: int) -> int:
         """By when the labels were known that a training learns: in a random split, whenever they came."""
@@ -423,6 +427,10 @@ def phase_of(events: EventLog, hidden: np.ndarray, behaviour: BehaviourSpec) -> 
     columns, behaviour_names = graph_columns(graph, behaviour)
     nobody = np.zeros(len(events), bool)
     return Phase(graph, columns, behaviour_names, nobody, nobody, 0, {})
+
+
+def _began_at(trainings: Sequence[Fitted]) -> str | None:
+    return next((one.began_at for one in trainings if one.began_at is not None), None)
 
 
 def _apart(

@@ -106,10 +106,10 @@ class FeatureTable:
         return self.values[:, self.names.index(name)]
 
 
-def behaviour_features(graph: TemporalGraph, spec: BehaviourSpec, *, labels_until: int | None = None) -> FeatureTable:
+def behaviour_features(graph: TemporalGraph, spec: BehaviourSpec) -> FeatureTable:
     """Return the features of every event at its own event_time: values (events, features).
 
-    A role without an entity has NaN throughout. `labels_until` (µs UTC) hides labels known later than that.
+    A role without an entity has NaN throughout.
     """
     log = graph.log
     plans = {kind: _Plan.of(log, spec, kind, of_events=True) for kind in types_with_roles(log)}
@@ -128,14 +128,14 @@ def behaviour_features(graph: TemporalGraph, spec: BehaviourSpec, *, labels_unti
         names += ["event.hour_sin", "event.hour_cos", "event.day_of_week"]
 
     values = np.full((len(log), len(names)), np.nan, np.float32)
-    labels = _Labels.of(log, labels_until)
+    labels = _Labels.of(log)
     for kind, plan in plans.items():
         queries = _group(log.entities, plan.columns, len(log.entity_ids[kind]), log.event_time)
         _answer(graph, spec, plan, queries, log.amount, labels, log.event_time, base, values)
     for number, pair_roles in enumerate(pairs):
         _answer_pairs(log, pair_roles, first_pair + 3 * number, values)
     if "calendar" in spec.families:
-        values[:, first_calendar:] = _calendar(log.event_time)
+        values[:, first_calendar:] = calendar(log.event_time)
     return FeatureTable(tuple(names), values)
 
 
@@ -145,8 +145,6 @@ def entity_features(
     entity_type: str,
     entities: np.ndarray,
     times: np.ndarray,
-    *,
-    labels_until: int | None = None,
 ) -> FeatureTable:
     """Return the features of entities[i] as of times[i]: what an event of that entity at that time would see.
 
@@ -161,7 +159,7 @@ def entity_features(
     column = np.asarray(entities, np.int32)[:, None]
     queries = _group(column, np.zeros(1, np.int64), len(log.entity_ids[entity_type]), np.asarray(times, np.int64))
     nothing = np.full(len(entities), np.nan)
-    labels = _Labels.of(log, labels_until)
+    labels = _Labels.of(log)
     _answer(graph, spec, plan, queries, nothing, labels, times, np.zeros(1, np.int64), values)
     names = plan.names
     if "habits" in spec.families:
@@ -297,11 +295,8 @@ class _Labels:
     positive: np.ndarray
 
     @classmethod
-    def of(cls, log: EventLog, until: int | None) -> _Labels:
-        usable = log.label != UNLABELLED
-        if until is not None:
-            usable &= log.label_known_time <= until
-        events = np.flatnonzero(usable)
+    def of(cls, log: EventLog) -> _Labels:
+        events = np.flatnonzero(log.label != UNLABELLED)
         times = np.maximum(log.label_known_time[events], log.visible_time[events] + 1)
         order = order_by_time(times)
         events, times = in_order(events, order), in_order(times, order)
@@ -369,7 +364,8 @@ def _answer_pairs(log: EventLog, pair_roles: tuple[int, int], base: int, out: np
     )  # fmt: skip
 
 
-def _calendar(times: np.ndarray) -> np.ndarray:
+def calendar(times: np.ndarray) -> np.ndarray:
+    """Sine and cosine of the hour, and the day of the week with Monday 0, UTC: (n, 3) of times (n,) µs."""
     angle = (times % _DAY) * (2 * np.pi / _DAY)
     day_of_week = (times // _DAY + 3) % 7  # 1 January 1970 was a Thursday
     return np.stack([np.sin(angle), np.cos(angle), day_of_week], axis=1)

@@ -55,7 +55,7 @@ def habits(
     per_way = len(_PER_WAY) + len(_PER_WAY_TIME) + 2 * len(windows)
     partners = _partners(log, entity_type)
     out = np.full((len(entities), per_way * len(ways) + 2 * len(partners)), np.nan, np.float32)
-    past = np.searchsorted(graph.visible_times, times, side="left")
+    past = graph.past(times)
     _write_habits(
         line.offsets, line.events, line.roles, line.ranks, entities, past, times, log.visible_time, log.event_type,
         log.amount, table, len(ways), windows, out,

@@ -55,6 +55,17 @@ def without_events_of(log: EventLog, other: EventLog) -> EventLog:
     return log if kept.all() else _renumber(_take_events(log, np.flatnonzero(kept)))
 
 
+def with_labels_of(log: EventLog, other: EventLog) -> EventLog:
+    """Return `log`, where events without a label have the one that `other` holds of them, known when it was there: rows
+    that come without labels take no verdict back."""
+    place = pc.index_in(pa.array(event_keys(log), pa.string()), value_set=pa.array(event_keys(other), pa.string()))
+    at = place.fill_null(MISSING).to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero((log.label == UNLABELLED) & (at != MISSING))
+    label, label_known_time = log.label.copy(), log.label_known_time.copy()
+    label[rows], label_known_time[rows] = other.label[at[rows]], other.label_known_time[at[rows]]
+    return replace(log, label=label, label_known_time=label_known_time)
+
+
 def event_keys(log: EventLog) -> list[str]:
     """One text per event, unlike any other event's: its type and id."""
     types = [log.event_types[code] for code in log.event_type.tolist()]

@@ -29,10 +29,6 @@ def test_unseen_and_absent_categories_have_codes_of_their_own() -> None:
     assert space().codes(COLUMNS)[:, 0].tolist() == [3, 3, 2, UNSEEN, ABSENT]
 
 
-def test_unseen_categories_are_counted() -> None:
-    assert space().unseen(COLUMNS) == {"channel": 1}
-
-
 def test_missing_numbers_become_the_centre() -> None:
     assert space().numeric(COLUMNS)[1, 1] == 0
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gnn.boosting import Rows
+from gnn.encoders import event_columns
 from gnn.floors import (
     class_rate_floor,
     feature_matrix,
@@ -16,7 +17,7 @@ from gnn.floors import (
     raw_columns,
 )
 from gnn.metrics import Undefined, auc, average_precision, expected_calibration_error
-from graphs.events import EventLog
+from graphs.events import MISSING, EventLog
 
 
 def part(seed: int, rows: int = 1500) -> Rows:
@@ -120,6 +121,19 @@ def test_raw_columns_of_fit_rows_do_not_see_the_others(random_log: Callable[...,
     before = raw_columns(log, fit).values[:30]
     log.entities[40:] = 1
     assert np.array_equal(before, raw_columns(log, fit).values[:30], equal_nan=True)
+
+
+def test_raw_columns_have_the_attributes_that_the_network_reads(random_log: Callable[..., EventLog]) -> None:
+    log = random_log(0)
+    floor, network = raw_columns(log, np.ones(len(log), bool)), event_columns(log)
+    names = [f"{role}.{name}" for role in ("sender", "receiver", "device") for name in ("limit", "tier")]
+    assert [name for name in floor.names if "." in name] == sorted(names, key=lambda name: name.endswith("tier"))
+    limit = floor.values[:, floor.names.index("sender.limit")]
+    assert np.isfinite(limit).any()
+    assert np.array_equal(limit, network.numeric[:, network.names.index("sender.limit")], equal_nan=True)
+    tier = floor.values[:, floor.names.index("device.tier")]
+    assert np.array_equal(np.isnan(tier), network.categorical["device.tier"].codes == MISSING)
+    assert floor.names.index("device.tier") in floor.categorical
 
 
 def test_hour_and_weekday_by_hand(random_log: Callable[..., EventLog]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gnn.downstream import DownstreamSpec, downstream
 from gnn.evaluation import EvaluationSpec
 from gnn.node_task import NodeTask
 from gnn.pipeline import ComparisonSpec, TaskSpec, evaluate_run, train
@@ -74,6 +75,17 @@ def test_judged_again_with_the_same_settings_a_run_says_the_same_of_entities(tra
     assert [row["ap_gain"] for row in second["table"]] == [row["ap_gain"] for row in first["table"]]
 
 
+def test_judged_again_a_floor_that_could_not_be_had_keeps_its_place_and_reason(train_on: Train, tmp_path: Path) -> None:
+    clean = [row if number >= 600 else row.replace(",1,", ",0,") for number, row in enumerate(payments())]
+    run = train_on("run", clean, comparison=ComparisonSpec(control_epochs=1))
+    again = evaluate_run(run=str(run), evaluation=SPEC, output=str(tmp_path / "again"))
+    first, second = (
+        json.loads((folder / "metrics.json").read_text())["evaluation"]["events"] for folder in (run, again)
+    )
+    assert first["table"][2]["model"] == "lightgbm_raw" and "no fraud among" in first["table"][2]["ap"]["reason"]
+    assert second["table"] == first["table"] and second["verdict"] == first["verdict"]
+
+
 def test_weights_whose_epoch_was_chosen_by_what_is_judged_now_start_no_other_run(train_on: Train) -> None:
     unrefitted = TrainerSpec(epochs=1, block=200, threads=1, refit=False)
     later, earlier = (
@@ -89,6 +101,31 @@ def test_weights_that_learnt_a_random_split_start_no_run_that_is_judged_in_time(
     old = train_on("old", payments()[: len(payments()) // 3], split=RandomSplit(valid_share=0.3))
     with pytest.raises(ConfigError, match="may have learnt what is judged now"):
         train_on("new", payments(), resume_from=str(old))
+
+
+def test_a_run_that_began_at_weights_of_older_data_has_no_verdict(train_on: Train, tmp_path: Path) -> None:
+    earlier = TimeSplit(valid_from=day(30), test_from=day(45), maturity_days=5.0)
+    old = train_on("old", payments(600), split=earlier)
+    new = train_on("new", payments(), resume_from=str(old))
+    killed = train_on("killed", payments(), resume_from=str(new))
+    again = evaluate_run(run=str(new), evaluation=SPEC, output=str(tmp_path / "again"))
+    for folder in (new, killed, again):
+        metrics = json.loads((folder / "metrics.json").read_text())
+        judged = metrics["evaluation"]["events"]
+        assert metrics["began_at"] == json.loads((old / "run.json").read_text())["fingerprint"]
+        assert metrics["began_at"] in (folder / "report.html").read_text()
+        assert judged["outcome"] == "none" and len(judged["table"][1]["ap_gain"]) > 2
+        assert judged["verdict"] == "No verdict: the model began at weights of older data that no floor has seen."
+    with pytest.raises(ConfigError, match=r"began at weights of older data.* Train anew without resume_from"):
+        downstream(run=str(new), proof=DownstreamSpec(learners=("lightgbm",)), output=str(tmp_path / "proof"))
+
+
+def test_a_run_that_goes_on_with_the_same_data_has_the_verdict_it_would_have_had(train_on: Train) -> None:
+    whole = train_on("whole", payments())
+    resumed = train_on("resumed", payments(), resume_from=str(whole))
+    first, second = (json.loads((folder / "metrics.json").read_text()) for folder in (whole, resumed))
+    assert second["began_at"] is None and first["evaluation"] == second["evaluation"]
+    assert second["evaluation"]["events"]["outcome"] != "none"
 
 
 def test_a_network_of_shuffled_edges_leaves_no_bundle_that_would_deal_them_anew(train_on: Train) -> None:

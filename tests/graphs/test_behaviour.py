@@ -25,19 +25,19 @@ def _payment(number: int, day: float, amount: float, **more: Any) -> dict[str, A
     return {"id": f"e{number}", "type": "payment", "time": int(day * _DAY), "amount": amount, **more}
 
 
-def _column(log: EventLog, name: str, **options: Any) -> list[float]:
-    return behaviour_features(TemporalGraph.build(log), _SPEC, **options).column(name).tolist()
+def _column(log: EventLog, name: str) -> list[float]:
+    return behaviour_features(TemporalGraph.build(log), _SPEC).column(name).tolist()
 
 
 class Twin:
     """The definitions, read off one event at a time."""
 
-    def __init__(self, log: EventLog, until: int | None = None) -> None:
+    def __init__(self, log: EventLog) -> None:
         self.log, self.visible = log, log.visible_time
         self.usable = {
             event: max(int(log.label_known_time[event]), int(self.visible[event]) + 1)
             for event in range(len(log))
-            if log.label[event] != UNLABELLED and (until is None or log.label_known_time[event] <= until)
+            if log.label[event] != UNLABELLED
         }
 
     def columns(self, kind: str) -> list[int]:
@@ -226,13 +226,6 @@ def test_labels_count_once_known_and_shrink_to_the_rate_then(log_from_rows: Call
     assert all(math.isnan(rate) for rate in _column(log, "card.fraud_rate")[:3])
 
 
-def test_labels_until_hides_what_became_known_later(log_from_rows: Callable[..., EventLog]) -> None:
-    rows = [_payment(i, i, 1.0, card="c", label=1, label_known=(i + 1) * _DAY) for i in range(4)]
-    log = log_from_rows(rows)
-    assert _column(log, "card.fraud_count") == [0, 1, 2, 3]
-    assert _column(log, "card.fraud_count", labels_until=2 * _DAY) == [0, 1, 2, 2]
-
-
 def test_a_label_waits_for_its_late_event(log_from_rows: Callable[..., EventLog]) -> None:
     late = _payment(0, 0, 1.0, card="c", label=1, label_known=1, known=2 * _DAY)
     log = log_from_rows([late, *(_payment(day, day, 1.0, card="c") for day in (1, 2, 3))])
@@ -280,9 +273,8 @@ def test_a_role_without_entity_has_no_features(log_from_rows: Callable[..., Even
 @pytest.mark.parametrize("seed", range(6))
 def test_event_features_equal_a_naive_twin(seed: int, random_log: Callable[..., EventLog]) -> None:
     log = random_log(seed)
-    until = 250 * _HOUR if seed % 2 else None
-    table = behaviour_features(TemporalGraph.build(log), _SPEC, labels_until=until)
-    twin = Twin(log, until)
+    table = behaviour_features(TemporalGraph.build(log), _SPEC)
+    twin = Twin(log)
     for event in range(len(log)):
         expected = dict.fromkeys(table.names, math.nan) | _of_event(twin, event)
         np.testing.assert_allclose(table.values[event], [expected[n] for n in table.names], 1e-6, 1e-6)

@@ -16,8 +16,8 @@ from gnn.nodes import NodeQuestions, graph_columns, node_columns
 from gnn.scoring import score_tables, with_history
 from graphs.behaviour import ASKED_FOR, FAMILIES, BehaviourSpec
 from graphs.errors import ConfigError
-from graphs.events import ALWAYS, EventLog
-from graphs.history import known_at
+from graphs.events import ALWAYS, NEVER, UNLABELLED, EventLog
+from graphs.history import known_at, without_events_of
 from graphs.ingest import Ingested
 from graphs.report import ValidationReport
 from graphs.schema import RESERVED_NAMES
@@ -116,6 +116,29 @@ def test_history_that_goes_for_equal_made_ids_is_counted(
     save_log(log_from_rows(given[:3]), tmp_path / "given")
     with_history(log_from_rows(given[2:]), tmp_path / "given")
     assert not caplog.text
+
+
+def test_rows_that_come_again_without_labels_take_none_back(ingested: Ingested, bundle: Bundle, tmp_path: Path) -> None:
+    log, cut = ingested.log, int(ingested.log.event_time[40])
+    save_log(known_at(log, cut), tmp_path / "history")
+    bare = replace(log, label=np.full(len(log), UNLABELLED, np.int8), label_known_time=np.full(len(log), NEVER))
+    fresh, everything = (ingested_of(without_events_of(bare, known_at(log, until))) for until in (cut, ALWAYS))
+    once, again = (score_tables(bundle, tables, tmp_path / "history") for tables in (fresh, everything))
+    logits = {row["event_id"]: row["logit"] for row in again.tables["events"].to_pylist()}
+    told = once.tables["events"].to_pylist()
+    assert len(told) > 5 and [row["logit"] for row in told] == [logits[row["event_id"]] for row in told]
+    assert once.summary["labels_kept"] == 0
+    assert again.summary["labels_kept"] == (known_at(log, cut).label != UNLABELLED).sum() > 5
+
+
+def test_a_new_verdict_goes_for_the_one_in_the_history(log_from_rows: Callable[..., EventLog], tmp_path: Path) -> None:
+    paid = [{"type": "payment", "id": f"p{day}", "time": day * DAY, "sender": "u1"} for day in range(3)]
+    save_log(log_from_rows([row | {"label": 0, "label_known": 9 * DAY} for row in paid]), tmp_path / "history")
+    graph, _ = with_history(
+        log_from_rows([paid[1] | {"label": 1, "label_known": 5 * DAY}, paid[2]]), tmp_path / "history"
+    )
+    assert graph.log.label.tolist() == [0, 1, 0]
+    assert (graph.log.label_known_time // DAY).tolist() == [9, 5, 9]
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, *ASKED_FOR])
