@@ -166,8 +166,10 @@ def evaluate_run(*, run: str, evaluation: EvaluationSpec, output: str) -> Path:
     """
     source, folder = Path(run), Path(output)
     told = source / "metrics.json"
-    if not told.is_file():
-        raise NotFoundError(f"run: {source} is not a finished training run: it has no metrics.json")
+    if not told.is_file() or not any(source.glob("test_scores*.parquet")):
+        raise NotFoundError(
+            f"run: {source} is not a finished training run: it has no metrics.json or no test_scores.parquet"
+        )
     metrics, judged = json.loads(told.read_text(encoding="utf-8")), {}
     began_at = metrics.get("began_at")
     for task, before in metrics["evaluation"].items():

@@ -19,7 +19,7 @@ from gnn.splits import RandomSplit, TimeSplit
 from gnn.temporal_sage import SageSpec
 from gnn.trainer import TrainerSpec
 from graphs.behaviour import BehaviourSpec
-from graphs.errors import ConfigError
+from graphs.errors import ConfigError, NotFoundError
 
 FIRST = datetime(2024, 1, 1, tzinfo=UTC)
 SPEC = EvaluationSpec(bootstrap=20, fewest_frauds=2)
@@ -73,6 +73,8 @@ def test_judged_again_with_the_same_settings_a_run_says_the_same_of_entities(tra
     assert first["resampled"].endswith(" entities")
     assert second["resampled"] == first["resampled"]
     assert [row["ap_gain"] for row in second["table"]] == [row["ap_gain"] for row in first["table"]]
+    with pytest.raises(NotFoundError, match=r"not a finished training run.* no test_scores.parquet"):
+        evaluate_run(run=str(again), evaluation=SPEC, output=str(tmp_path / "once more"))
 
 
 def test_judged_again_a_floor_that_could_not_be_had_keeps_its_place_and_reason(train_on: Train, tmp_path: Path) -> None:
