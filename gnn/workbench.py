@@ -144,6 +144,11 @@ class Workbench:
                     f"{'validation' if len(refitted) else 'test'} part begins. Move the cuts of split, or "
                     "split.valid_share=0 to train without validation"
                 )
+            if not len(told):
+                log.warning(
+                    "nodes.%s: nobody is judged: behind the test part's cut no answer is settled in the tables; move "
+                    "split.test_from, or ask less far ahead (horizon_days)", name,
+                )  # fmt: skip
         choosing_nodes = {n: _node_phase(choosing.graph, behaviour, fitted[n], asked[n]) for n in fitted}
         return cls(
             events,

@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gnn.evaluation import EvaluationSpec, evaluate
+from gnn.metrics import Undefined
 from gnn.node_task import NodeTask
 from gnn.splits import RandomSplit, TimeSplit
 from gnn.temporal_sage import SageSpec
@@ -89,6 +91,16 @@ def test_an_answer_that_lies_beyond_the_tables_is_not_judged(laid_out: Workbench
     young = Workbench.lay_out(today, split, COUNTS, tasks=[NodeTask("user", every_days=5, active_days=5)])
     days, label = learnt(young.judged.nodes["user"], "judged")
     assert days.max() < 101 - CLEAN_KNOWN and label.mean() == pytest.approx(0.2)
+
+
+def test_where_no_answer_lies_within_the_tables_nobody_is_judged_and_that_is_told(
+    laid_out: Workbench, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = NodeTask("user", every_days=5, active_days=5, horizon_days=25.0)
+    bench = Workbench.lay_out(laid_out.log, laid_out.split, COUNTS, tasks=[task])
+    assert not bench.judged.nodes["user"].judged.any() and "nodes.user: nobody is judged" in caplog.text
+    judged = evaluate(bench.scored("user", np.zeros(0)), {"class_rate": np.zeros(0)}, EvaluationSpec())
+    assert judged.outcome == "none" and isinstance(judged["temporal_sage"].ap, Undefined)
 
 
 def test_nothing_before_the_first_day_of_training_answers_a_question(laid_out: Workbench) -> None:
