@@ -334,12 +334,12 @@ def _bounds(interval: Interval) -> str:
 # ---------------------------------------------------------------- the verb
 
 
-def downstream(*, run: str, proof: DownstreamSpec, output: str, task: str | None = None) -> Path:
+def downstream(*, run: str, proof: DownstreamSpec, output: str, about: str | None = None) -> Path:
     """Prove on the data and split of a finished training run what its vectors add to boosted trees.
 
-    `task`: "events" or an entity type that the run was asked about (null: its first). Writes report.html, metrics.json,
-    vectors.parquet (test rows, and known rows by networks that never saw their labels) and the bundle whose space these
-    vectors are of into `output`.
+    `about`: "events" or an entity type that the run was asked about (null: its first). Writes into `output`
+    report.html, metrics.json, vectors.parquet (test rows, and known rows by networks that never saw their labels) and
+    the bundle whose space these vectors are of.
     """
     source = Path(run)
     if not (source / "bundle" / "bundle.yaml").is_file():
@@ -358,9 +358,11 @@ def downstream(*, run: str, proof: DownstreamSpec, output: str, task: str | None
         events, trained["split"].apply(events), trained["features"], tasks=asked.nodes, ask_events=asked.events
     )
     names = [*([EVENTS] if asked.events else []), *(node.entity_type for node in asked.nodes)]
-    if task is not None and task not in names:
-        raise ConfigError(f"task: the run was asked about {', '.join(names)}; got {task}")
-    chosen = task or names[0]
+    if about is not None and about not in names:
+        raise ConfigError(f"about: the run was asked about {', '.join(names)}; got {about}")
+    chosen = about or names[0]
+    if not len(bench.judged_rows(chosen)):
+        raise ConfigError(f"run: {source} judged nothing about {chosen}, so nothing could be proved; its log says why")
     said = cross_fit(
         bench,
         chosen,

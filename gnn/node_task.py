@@ -100,7 +100,7 @@ class NodeTask:
     ) -> NodeExamples:
         """Examples at snapshots T in (start, stop], the last one at `stop`, with labels known by `known_by`
         (all µs UTC). `learn`: with those that are learnt from beside others."""
-        slots = self._slots(log)
+        slots = self.slots(log)
         if not slots:
             raise ConfigError(f"nodes: no role of type '{self.entity_type}'; there are {', '.join(log.entity_types)}")
         first_seen = self._first_seen(log, slots)
@@ -144,7 +144,8 @@ class NodeTask:
         questions = NodeQuestions(self.entity_type, entities[place], as_of[age, place])
         return NodeExamples(questions, label[there], beside=age > 0)
 
-    def _slots(self, log: EventLog) -> list[int]:
+    def slots(self, log: EventLog) -> list[int]:
+        """Places of the roles that the entity type has in `log`."""
         return [slot for slot, role in enumerate(log.roles) if role.entity_type == self.entity_type]
 
     def _first_seen(self, log: EventLog, slots: list[int]) -> np.ndarray:
@@ -193,7 +194,7 @@ class NodeTask:
         until = as_of + self._horizon
         low, high = np.searchsorted(log.event_time, since), np.searchsorted(log.event_time, until)
         fraud, clean, asked = (np.zeros(len(entities), np.int64) for _ in range(3))
-        for slot in self._slots(log):
+        for slot in self.slots(log):
             rows = np.flatnonzero(log.entities[:, slot] != MISSING)
             # Events of an entity stand together, in order of time.
             place = np.sort(log.entities[rows, slot].astype(np.int64) * len(log) + rows)

@@ -126,7 +126,7 @@ def train(
     facts = _facts(ingested, seed, trainer)
     events = ingested.log
     bench = Workbench.lay_out(events, split.apply(events), features, tasks=task.nodes, ask_events=task.events)
-    log.info("rows: %s", ", ".join(f"{name} {count:,}" for name, count in bench.split.counts.items()))
+    log.info("rows: %s", ", ".join(f"{name} {count:,}" for name, count in bench.counts.items()))
     specs = {"task": task, "split": split, "features": features, "model": model, "trainer": trainer}
     told = json.loads(json.dumps({name: asdict(spec) for name, spec in specs.items()}))
     checkpoint = Checkpoint(folder / "training.safetensors", facts["fingerprint"], _by_key({"seed": seed, **told}))
@@ -371,7 +371,7 @@ def _write_outcomes(
     history = [asdict(record) for record in networks.history]
     metrics: dict[str, Any] = {
         "model_version": version,
-        "rows": bench.split.counts,
+        "rows": bench.counts,
         "best_epoch": networks.best_epoch,
         "train_seconds": round(networks.seconds, 2),
         "began_at": networks.began_at,

@@ -20,6 +20,9 @@ from sklearn.model_selection import train_test_split
 from graphs.errors import ConfigError, check_fields
 from graphs.events import MICROSECONDS_PER_DAY, NEVER, UNLABELLED, EventLog
 
+UNSETTLED = NEVER // 2
+"""A maturity period longer than any (µs)."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -84,7 +87,7 @@ class Split:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Rows of each part, for the run record."""
+        """Rows of each part."""
         return {name: int(getattr(self, name).sum()) for name in ("fit", "valid", "refit", "test")}
 
 
@@ -142,13 +145,17 @@ class TimeSplit:
                 f"split: no labelled event from {_iso(start)} until {_iso(stop)}; they lie from {_iso(first)} to "
                 f"{_iso(last)}. Move split.train_from or split.test_until"
             )
-        newest = int(np.where(known == NEVER, time, known)[labelled].max(initial=time[-1]))
+        newest = np.full(len(log.event_types), time[-1])
+        for code in np.unique(log.event_type[labelled]):
+            of_type = labelled & (log.event_type == code)
+            newest[code] = np.where(known == NEVER, time, known)[of_type].max()
         told = newest - self._maturity(log, in_range & (known < NEVER))
         judgeable = in_range & (time <= told[log.event_type])
         if in_range.any() and not judgeable.any():
             raise ConfigError(
                 f"split.maturity_days: got {self.maturity_days:g}; all labelled events are younger than that when the "
-                f"newest label became known ({_iso(newest)}). Lower it, or bring older events"
+                f"newest label became known ({_iso(newest[log.event_type[in_range]].max())}). Lower it, or bring older "
+                "events"
             )
         cut = instant(self.test_from) if self.test_from else _at_share(time[judgeable], 1 - self.test_share)
         test = judgeable & (time >= cut)
@@ -173,20 +180,30 @@ class TimeSplit:
         fit = refit & (log.visible_time < valid_cut)
         nobody = np.zeros(len(log), bool)
         fit_hidden, refit_hidden = (known > valid_cut, known > cut) if self.labels_stop else (nobody, nobody)
+        if left_out and not test.any():
+            raise ConfigError(
+                f"split: the test part is empty: all {left_out:,} labelled events from {_iso(cut)} on are too young to "
+                "be judged, since of events like them only the bad news has arrived. Move split.test_from, or say by "
+                "split.maturity_days how long labels take"
+            )
         return Split(
-            fit, valid, refit, test, fit_hidden, refit_hidden, valid_cut, int(settled.min()), cut, stop, start,
-            int(min(told.min(), time[-1])) + 1,
+            fit, valid, refit, test, fit_hidden, refit_hidden, valid_cut, _least(settled, cut), cut, stop, start,
+            min(_least(told, int(time[-1])), int(time[-1])) + 1,
         )  # fmt: skip
 
     def _maturity(self, log: EventLog, known: np.ndarray) -> np.ndarray:
-        """(event types,) µs after which a label counts as settled, from the delays of the `known` ones (events,)."""
+        """(event types,) µs after which a label counts as settled, from the delays of the `known` ones (events,). Of a
+        type of which bad news alone is known nothing has settled, unless that is so of all: UNSETTLED."""
         found = np.zeros(len(log.event_types), np.int64)
         if self.maturity_days is not None:
             found[:] = round(self.maturity_days * MICROSECONDS_PER_DAY)
             return found
-        delay = log.label_known_time - log.event_time
+        delay, clean = log.label_known_time - log.event_time, known & (log.label == 0)
         for code in np.unique(log.event_type[known]):
-            found[code] = np.quantile(delay[known & (log.event_type == code)], 0.95, method="higher")
+            of_type = known & (log.event_type == code)
+            found[code] = np.quantile(delay[of_type], 0.95, method="higher")
+            if clean.any() and not clean[of_type].any():
+                found[code] = UNSETTLED
         return found
 
 
@@ -265,6 +282,11 @@ def instant(text: str) -> int:
 
 def _at_share(times: np.ndarray, share: float) -> int:
     return int(times[min(int(len(times) * share), len(times) - 1)]) if len(times) else 0
+
+
+def _least(settled: np.ndarray, otherwise: int) -> int:
+    """The earliest instant of the types of which something has settled."""
+    return int(settled[settled > -UNSETTLED // 2].min(initial=otherwise))
 
 
 def _iso(micros: int) -> str:

@@ -34,7 +34,7 @@ from gnn.temporal_sage import SageSpec, TemporalSage
 from gnn.trainer import EpochRecord, EventTarget, Fitted, NodeTarget, TrainerSpec, fit
 from graphs.behaviour import BehaviourSpec
 from graphs.errors import ConfigError
-from graphs.events import NEVER, EventLog
+from graphs.events import MICROSECONDS_PER_DAY, NEVER, EventLog
 from graphs.temporal_graph import TemporalGraph
 
 log = logging.getLogger(__name__)
@@ -132,8 +132,8 @@ class Workbench:
             asked[name] = task.examples(events, split.valid_cut, settled, known_by=split.cut)
             if split.has_validation and task.new_after_days is None:
                 fitted[name], asked[name] = _apart(fitted[name], asked[name], task, events, split)
-                if task.answer == "events":
-                    fit = fit & ~_late_answers(asked[name], events, split)
+            if split.has_validation and task.answer == "events":
+                fit = fit & ~_late_answers(asked[name], task, events, split)
             refitted = task.examples(events, first, settled, known_by=split.cut, learn=True)
             # Judged is by the truth, whenever it came out, and if nobody wrote down when.
             told = task.examples(events, split.cut, task.last_judged(split), known_by=NEVER)
@@ -170,6 +170,12 @@ class Workbench:
         if not self.events:
             return ()
         return tuple(self.log.event_types[code] for code in np.unique(self.log.event_type[self.split.refit]))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Events of each part, for the run record: those fitted to choose the epoch are fewer than the split has where
+        entities are asked about."""
+        return {**self.split.counts, "fit": int(self.choosing.fitted.sum())}
 
     def labels(self, task: str, phase: Phase) -> np.ndarray:
         """Labels (rows,) int8 of the judged rows of a task."""
@@ -449,14 +455,17 @@ def _apart(
     return fitted.only(np.isfinite(fitted.label)), asked.only(chosen[asked.questions.entity])
 
 
-def _late_answers(asked: NodeExamples, events: EventLog, split: Split) -> np.ndarray:
-    """(events,) bool: those of entities that are asked about when the epoch is chosen whose label came after the
-    validation part began. It is part of an answer."""
-    late = np.zeros(len(events), bool)
-    for slot, role in enumerate(events.roles):
-        if role.entity_type == asked.questions.entity_type:
-            late |= np.isin(events.entities[:, slot], np.unique(asked.questions.entity))
-    return late & (events.label_known_time > split.valid_cut)
+def _late_answers(asked: NodeExamples, task: NodeTask, events: EventLog, split: Split) -> np.ndarray:
+    """(events,) bool: those whose label answers what is asked when the epoch is chosen, of entities that are asked
+    about, and had not settled when the validation part began. If it is known by then nevertheless, it is bad news:
+    without the good news that is left out it would teach that such events are frauds."""
+    of_asked = np.zeros(len(events), bool)
+    for slot in task.slots(events):
+        of_asked |= np.isin(events.entities[:, slot], np.unique(asked.questions.entity))
+    time = events.event_time
+    first = asked.questions.as_of.min(initial=NEVER) - round(task.active_days * MICROSECONDS_PER_DAY)
+    unsettled = (events.label_known_time > split.valid_cut) | (time > split.valid_cut - split.maturity)
+    return of_asked & (time >= first) & unsettled
 
 
 def _node_phase(

@@ -10,7 +10,7 @@ import pytest
 
 from gnn.splits import RandomSplit, TimeSplit, hide_labels, instant
 from graphs.errors import ConfigError
-from graphs.events import NEVER, EventLog, Role
+from graphs.events import NEVER, UNLABELLED, EventLog, Role
 from graphs.history import known_at
 
 DAY = 86_400_000_000
@@ -84,7 +84,7 @@ def test_what_only_bad_news_has_come_of_is_not_judged(
     assert log.label[split.test].mean() == pytest.approx(0.5, abs=0.05)
     assert log.event_time[split.test].max() < split.told <= 71 * DAY
     assert "too young to be judged" in caplog.text
-    with pytest.raises(ConfigError, match="split: the test part is empty"):
+    with pytest.raises(ConfigError, match=r"the test part is empty: all 19 .*too young.*split.maturity_days"):
         TimeSplit(valid_share=0.0, test_from="1970-03-22").apply(log)
 
 
@@ -111,6 +111,35 @@ def test_labels_of_each_type_take_their_own_time(log_from_rows: Callable[..., Ev
     assert log.label[split.refit & transfer].mean() == 0.5
     assert log.event_time[split.refit & ~transfer].max() >= 159 * DAY
     assert split.settled == 100 * DAY
+
+
+def test_where_labels_end_before_the_events_the_test_part_does_too(log_from_rows: Callable[..., EventLog]) -> None:
+    log = young(log_from_rows)
+    cut = replace(log, label=np.where(log.label_known_time > 60 * DAY, UNLABELLED, log.label).astype(np.int8))
+    split = TimeSplit(valid_share=0.0).apply(cut)
+    assert split.told <= 31 * DAY and cut.label[split.test].mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_of_a_type_with_bad_news_alone_nothing_has_settled(log_from_rows: Callable[..., EventLog]) -> None:
+    """Transfers are new: frauds among them are known after two days, innocents after sixty."""
+    rows = [
+        {"id": f"p{d}-{f}", "type": "payment", "time": d * DAY, "label": f, "label_known": (d + 5) * DAY}
+        for d in range(140)
+        for f in (0, 1)
+    ]
+    rows += [
+        {"id": f"t{f}{d}", "type": "transfer", "time": d * DAY, "label": f, "label_known": (d + (2 if f else 60)) * DAY}
+        for d in range(60, 140)
+        for f in (0, 1)
+    ]
+    log = log_from_rows(rows, roles=(Role("user", "user"),), event_types=("payment", "transfer"))
+    split = TimeSplit(test_from="1970-04-11").apply(log)
+    transfer = log.event_type == 1
+    assert not (split.refit & transfer).any() and log.label[split.test & transfer].mean() == 0.5
+    assert split.settled == 95 * DAY and split.told == 139 * DAY + 1
+    today = known_at(log, 110 * DAY)
+    judged = TimeSplit(valid_share=0.0).apply(today).test
+    assert judged.any() and not (judged & (today.event_type == 1)).any()
 
 
 def test_labels_that_stop_coming_are_hidden_from_each_part(ten_days: EventLog) -> None:

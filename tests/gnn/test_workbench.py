@@ -110,6 +110,26 @@ def test_nothing_before_the_first_day_of_training_answers_a_question(laid_out: W
     assert all(learnt(phase.nodes["user"], "fitted")[0].min() > 25 for phase in (bench.choosing, bench.judged))
 
 
+def test_new_users_are_told_from_older_events_by_no_late_label(log_from_rows: Callable[..., EventLog]) -> None:
+    """They are new by their first transfer, and have paid before."""
+    rows = [
+        {"id": f"p{user}-{n}", "type": "payment", "time": (user + n) * DAY, "user": f"u{user}", "label": user % 2}
+        | {"label_known": (user + n + 20) * DAY}
+        for user in range(100)
+        for n in range(5)
+    ]
+    rows += [
+        {"id": f"t{user}", "type": "transfer", "time": (user + 9) * DAY, "user": f"u{user}"} for user in range(100)
+    ]
+    log = log_from_rows(rows, roles=(Role("user", "user"),), event_types=("payment", "transfer"))
+    split = TimeSplit(test_from="1970-04-01", valid_share=0.3).apply(log)
+    task = NodeTask("user", active_days=40, new_after_days=1, first_seen_in="transfer")
+    bench = Workbench.lay_out(log, split, COUNTS, tasks=[task])
+    node = bench.choosing.nodes["user"]
+    of_asked = np.isin(log.entities[:, 0], node.questions.entity[node.judged])
+    assert (split.fit & of_asked).any() and not (bench.choosing.fitted & of_asked).any()
+
+
 def test_a_random_split_judges_no_entity(laid_out: Workbench) -> None:
     split = RandomSplit().apply(laid_out.log)
     with pytest.raises(ConfigError, match=r"split=random judges no entity.*split=time"):
@@ -118,15 +138,17 @@ def test_a_random_split_judges_no_entity(laid_out: Workbench) -> None:
 
 @pytest.mark.parametrize("horizon", [0.0, 3.0])
 def test_the_network_that_chooses_has_learnt_no_answer_it_is_asked_for(laid_out: Workbench, horizon: float) -> None:
-    """Labels that came after its cut: of users asked about there, and of all events that are asked about."""
-    task = NodeTask("user", every_days=5, active_days=5, horizon_days=horizon)
+    """Labels that came after its cut: of users asked about there, and of all events that are asked about. Bad news that
+    came before goes with the good news that did not."""
+    task = NodeTask("user", every_days=5, active_days=10, horizon_days=horizon)
     log, split = laid_out.log, laid_out.split
     bench = Workbench.lay_out(log, split, COUNTS, tasks=[task])
     node = bench.choosing.nodes["user"]
     asked = np.isin(log.entities[:, 0], node.questions.entity[node.judged])
-    late = asked & (log.label_known_time > split.valid_cut)
-    assert (split.fit & late).any() and not (bench.choosing.fitted & late).any()
+    late = asked & (log.event_time >= node.questions.as_of[node.judged].min() - 10 * DAY)
+    assert {0, 1} <= set(log.label[split.fit & late]) and not (bench.choosing.fitted & late).any()
     assert (bench.choosing.fitted == (split.fit & ~late)).all()
+    assert bench.counts["fit"] == (split.fit & ~late).sum()
     turned = replace(log, label=np.where(late | split.valid, 1 - log.label, log.label).astype(np.int8))
     again = Workbench.lay_out(turned, split, COUNTS, tasks=[task]).choosing
     assert (again.nodes["user"].label != node.label)[node.judged].any()
