@@ -377,14 +377,17 @@ def payments(count: int = 160) -> list[str]:
     return rows
 
 
-def test_the_verb_leaves_a_report_and_the_vectors(tmp_path: Path) -> None:
+def test_the_verb_leaves_a_report_and_the_vectors(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     table, output = tmp_path / "tx.csv", tmp_path / "proof"
     header = "txn_id,user_id,device_id,card_id,merchant_id,amount,ts,label,label_known_at"
     table.write_text("\n".join([header, *payments()]) + "\n", encoding="utf-8")
     quick = ["trainer.epochs=2", "evaluation.bootstrap=20", "comparison.controls=false", "comparison.lightgbm=false"]
     where = [f'data.path="{table}"', f'output="{tmp_path / "run"}"', "evaluation.fewest_frauds=2"]
     assert run("train", ["data=payments", *where, *quick]) == 0
-    assert run("downstream", [f'run="{tmp_path / "run"}"', f'output="{output}"', "proof.learners=[lightgbm]"]) == 0
+    asked = [f'run="{tmp_path / "run"}"', f'output="{output}"', "proof.learners=[lightgbm]"]
+    assert run("downstream", [*asked, "about=user"]) == 2
+    assert "about: the run was asked about events; got user" in caplog.text
+    assert run("downstream", [*asked, "about=events"]) == 0
     told, rows = json.loads((output / "metrics.json").read_text()), pq.read_table(output / "vectors.parquet")
     assert told["evaluation"]["model"] == "lightgbm_embeddings" and set(told["importance"]) == set(
         VARIANTS["embeddings"]
