@@ -413,7 +413,7 @@ def stacked_table(bench: Workbench, task: str, said: CrossFitted, version: str) 
     """
     known, test, times = rows_of(bench, task)
     rows = np.concatenate([known[said.first :], test])
-    label = (bench.label if task == EVENTS else bench.judged.nodes[task].label)[rows]
+    label = bench.answers(task, bench.judged)[rows]
     of_known, of_test = len(said.fold), len(said.test.logits)
     vectors = np.concatenate([said.known.vectors, said.test.vectors]).astype(np.float32)
     fold = np.concatenate([said.fold, np.zeros(of_test, np.int64)])

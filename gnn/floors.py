@@ -97,8 +97,8 @@ def raw_columns(log: EventLog, fit_rows: np.ndarray) -> FeatureMatrix:
     categorical = {unused("event_type", log.categorical): log.event_type} if len(log.event_types) > 1 else {}
     categorical |= {name: column.codes for name, column in log.categorical.items()}
     categorical |= {unused(role.name, categorical): log.entities[:, place] for place, role in enumerate(log.roles)}
-    for place in range(len(log.roles)):
-        numbers, texts = role_attributes(log, place)
+    for slot in range(len(log.roles)):
+        numbers, texts = role_attributes(log, slot)
         numeric |= {unused(name, numeric): column for name, column in numbers.items()}
         categorical |= {unused(name, categorical): column.codes for name, column in texts.items()}
     return feature_matrix(numeric, categorical, fit_rows=fit_rows)

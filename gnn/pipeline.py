@@ -330,7 +330,7 @@ def _judge(
             controls[name] = bench.train_networks(model.with_edges(edges), capped, seed=seed)
     outcomes = {}
     for task, logits in networks.test.items():
-        fitted = bench.label[bench.split.refit] if task == EVENTS else _fitted_labels(bench, task)
+        fitted = bench.answers(task, bench.judged)[bench.judged.part(task).fitted]
         compared: dict[str, np.ndarray | Undefined] = {"class_rate": class_rate_floor(fitted, len(logits))}
         if comparison.lightgbm:
             for name, aggregates in (("lightgbm_raw", False), ("lightgbm_aggregates", True)):
@@ -351,11 +351,6 @@ def _judge(
 def name_of(model: SageSpec | HeteroSageSpec) -> str:
     """What tables call the model."""
     return "hetero_sage" if isinstance(model, HeteroSageSpec) else "temporal_sage"
-
-
-def _fitted_labels(bench: Workbench, task: str) -> np.ndarray:
-    node = bench.judged.nodes[task]
-    return node.label[node.fitted]
 
 
 def _write_outcomes(

@@ -66,6 +66,10 @@ class Phase:
     cut: int
     nodes: Mapping[str, NodePhase]
 
+    def part(self, task: str) -> Phase | NodePhase:
+        """What holds the fitted and the judged rows of a task."""
+        return self if task == EVENTS else self.nodes[task]
+
     @property
     def past(self) -> np.ndarray:
         """Rows whose columns the encoding may be fitted on: everything seen before the cut (events,)."""
@@ -177,16 +181,17 @@ class Workbench:
         entities are asked about."""
         return {**self.split.counts, "fit": int(self.choosing.fitted.sum())}
 
+    def answers(self, task: str, phase: Phase) -> np.ndarray:
+        """Labels (rows,) float32 of all events, or of all questions of a phase."""
+        return self.label if task == EVENTS else phase.nodes[task].label
+
     def labels(self, task: str, phase: Phase) -> np.ndarray:
         """Labels (rows,) int8 of the judged rows of a task."""
-        if task == EVENTS:
-            return self.label[phase.judged].astype(np.int8)
-        node = phase.nodes[task]
-        return node.label[node.judged].astype(np.int8)
+        return self.answers(task, phase)[phase.part(task).judged].astype(np.int8)
 
     def judged_rows(self, task: str) -> np.ndarray:
         """Which rows of a task are the test rows: positions (rows,) of events or of questions."""
-        return np.flatnonzero(self.judged.judged if task == EVENTS else self.judged.nodes[task].judged)
+        return np.flatnonzero(self.judged.part(task).judged)
 
     def keys(self, task: str, rows: np.ndarray) -> dict[str, pa.Array]:
         """The caller's own keys of `rows` of a task, positions of events or of the judged phase's questions."""
