@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from numba import njit
 
 from graphs.errors import DataError, Fault, NotFoundError
+from graphs.events import MADE_ID as MADE_ID
 from graphs.events import (
     MISSING,
     NEVER,
@@ -52,9 +53,6 @@ from graphs.values import text_buffers
 log = logging.getLogger(__name__)
 
 SHOWN_CONFLICTS = 10
-
-MADE_ID = r"^[0-9a-f]{16}-\d+$"
-"""What an id looks like that was made of its event's content."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from graphs.errors import DataError, NotFoundError, RingtraceError
 from graphs.events import ALWAYS, MISSING, NEVER, UNLABELLED
+from graphs.history import with_labels_of
 from graphs.ingest import canonical_order, ingest
 from graphs.schema import DataSchema
 from graphs.store import fingerprint
@@ -383,6 +384,28 @@ def test_made_ids_do_not_change_with_labels_or_features(read):
     plain = read(files, events={"payment": table}).log.event_ids
     more = {**table, "label": "l", "label_delay_days": 1, "categorical": ["c"]}
     assert read(files, events={"payment": more}).log.event_ids.equals(plain)
+
+
+@pytest.mark.parametrize(
+    ("history", "now", "kept"),
+    [
+        (["1,web"], ["web"], [1]),
+        (["1,web", "1,app"], ["web", "app"], [1, 1]),
+        (["1,web", "1,app"], ["app"], [1]),
+        (["1,web", "0,app"], ["web", "app"], [UNLABELLED] * 2),
+        (["1,web", ",app"], ["web", "app"], [UNLABELLED] * 2),
+        (["1,web"], ["web", "app"], [UNLABELLED] * 2),
+    ],
+)
+def test_equal_rows_without_ids_keep_a_label_of_before_only_where_all_had_it(read, caplog, history, now, kept):
+    table = {**PAYMENT, "id": None, "categorical": ["c"]}
+    rows = {"h.csv": [f"2025-03-01,u,d,{row}" for row in history], "n.csv": [f"2025-03-01,u,d,,{row}" for row in now]}
+    files = {name: lines(*found, "2025-03-02,u,d,0,web", header="t,u,d,l,c") for name, found in rows.items()}
+    labelled = {**table, "path": "h.csv", "label": "l", "label_delay_days": 1}
+    before = read(files, events={"payment": labelled}).log
+    again = with_labels_of(read(files, events={"payment": {**table, "path": "n.csv"}}).log, before)
+    assert again.label.tolist() == [*kept, 0]
+    assert ("keep no label of the history" in caplog.text) == (UNLABELLED in kept)
 
 
 # ------------------------------------------------------------------------------- faults and quarantine
