@@ -111,7 +111,7 @@ def ingest(schema: DataSchema) -> Ingested:
     read = {columns.key.removeprefix("data."): columns for columns in (*events, *entities)}
     read |= {f"labels.{key.removeprefix('data.')}": source.read for key, source in sources.items()}
     if schema.quarantine is not None:
-        _refuse_own_quarantine(read, Path(schema.quarantine), findings)
+        _refuse_files_of_others(read, Path(schema.quarantine), findings)
     _settle(findings, schema)
     made = _assemble([kept.columns for kept in kept_events], [kept.columns for kept in kept_entities], schema)
     files = () if schema.quarantine is None else _write_quarantine(read, Path(schema.quarantine), findings, schema)
@@ -819,15 +819,25 @@ def _summarise(kept: _Kept, kind: str) -> TableSummary:
     )
 
 
-def _refuse_own_quarantine(tables: Mapping[str, Columns], folder: Path, findings: Findings) -> None:
-    """A file that is read must not be written over with what is left to mend in it."""
-    targets = {(folder / f"{name}.parquet").resolve() for name in tables}
-    for file in dict.fromkeys(file for columns in tables.values() for file in columns.files):
-        if Path(file).resolve() in targets:
-            findings.file_fault(
-                "quarantine", file, None, "is read, and is where rejected rows would be written",
-                "Move it to another folder, or set data.quarantine to another one.",
-            )  # fmt: skip
+def _refuse_files_of_others(tables: Mapping[str, Columns], folder: Path, findings: Findings) -> None:
+    """Quarantine replaces and removes files of earlier runs, but none that is read, and none that it did not write."""
+    read = {Path(file).resolve(): file for columns in tables.values() for file in columns.files}
+    for target in (folder / f"{name}.parquet" for name in tables):
+        if target.resolve() in read:
+            file, what = read[target.resolve()], "is read, and is where rejected rows would be written"
+        elif target.exists() and not _holds_rejects(target):
+            file, what = str(target), "is where rejected rows would be written, and holds something else"
+        else:
+            continue
+        remedy = "Move it to another folder, or set data.quarantine to another one."
+        findings.file_fault("quarantine", file, None, what, remedy)
+
+
+def _holds_rejects(file: Path) -> bool:
+    try:
+        return "rejected_from" in pq.read_schema(file).names
+    except (OSError, pa.ArrowException):
+        return False
 
 
 def _write_quarantine(

@@ -521,6 +521,22 @@ def test_a_file_that_is_read_is_not_written_over_by_its_own_quarantine(read, tmp
     assert ("quarantine", None) in faults_of(raised) and file.read_bytes() == before
 
 
+@pytest.mark.parametrize("text", [BROKEN, BROKEN.splitlines()[0]])
+@pytest.mark.parametrize("other", ["table", "text", "folder"])
+def test_quarantine_touches_no_file_that_it_did_not_write(read, tmp_path, text, other):
+    file = tmp_path / "q" / "events.payment.parquet"
+    file.parent.mkdir()
+    {
+        "table": lambda: pq.write_table(pa.table({"x": [1]}), file),
+        "text": lambda: file.write_text("x"),
+        "folder": file.mkdir,
+    }[other]()
+    with pytest.raises(DataError, match="holds something else") as raised:
+        read({"t.csv": text}, events={"payment": FULL}, quarantine=str(file.parent))
+    assert faults_of(raised)["quarantine", None].file == str(file)
+    assert other != "table" or pq.read_table(file).to_pydict() == {"x": [1]}
+
+
 def test_an_entity_that_only_a_rejected_row_has_is_left_out(read, tmp_path):
     files = {"t.csv": lines("1,2025-03-01,u1,d"), "u.csv": "u,n\nu9,bad\nu1,2\n"}
     events, user = {"payment": {**PAYMENT, "path": "t.csv"}}, {"path": "u.csv", "id": "u", "numeric": ["n"]}
