@@ -766,6 +766,34 @@ def test_faults_of_a_file_that_is_read_for_several_tables_are_told_once(read):
     assert (found["label", "y"].count, found["label", "y"].values) == (3, ("maybe (2×)", "perhaps (1×)"))
 
 
+def test_one_label_file_of_two_tables_is_mended_for_both_and_counts_once(read, tmp_path):
+    table = {**PAYMENT, "path": "t.csv", "label": {"from": "l.csv", "key": "id", "column": "y"}, "label_delay_days": 1}
+    events = {name: {**table, "label": dict(table["label"])} for name in ("login", "payment")}
+    files = {"t.csv": lines("1,2025-03-01T10:00Z,u,d"), "l.csv": "id,y\n1,1\n7,maybe\n8,maybe\n"}
+    ingested = read(files, events=events, quarantine=str(tmp_path / "q"), max_rejects=2)
+    assert [(fault.count, fault.rows, fault.values) for fault in ingested.report.rejected] == [
+        (2, (2, 3), ("maybe (2×)",)),
+    ]
+    with pytest.raises(DataError) as raised:
+        read(files, events=events)
+    for name in events:
+        remedy = raised.value.faults[0].remedy
+        assert remedy.count(f"Add these words to data.events.{name}.label.positive, negative or unlabelled") == 1
+        events[name]["label"]["unlabelled"] = ["maybe"]
+    assert read(files, events=events).log.label.tolist() == [1, 1]
+
+
+def test_each_table_of_one_file_has_its_own_key_in_the_remedy(read):
+    rows = lines("1,2025-03-01T10:00Z,u,d", "1,2025-03-01T10:00Z,v,d", "2,2025-03-01T10:00Z,u,d")
+    events = {name: {**PAYMENT, "path": "t.csv"} for name in ("login", "payment")}
+    with pytest.raises(DataError) as raised:
+        read({"t.csv": rows}, events=events)
+    (fault,) = raised.value.faults
+    assert fault.remedy == " ".join(
+        f"Mend the tables, or set data.events.{name}.duplicates=first (or last) to keep that one." for name in events
+    )
+
+
 def test_what_is_missing_is_counted_in_the_rows_kept(read, tmp_path):
     rows = ["1,2025-03-01T10:00Z,,d", "1,2025-03-01T10:00Z,,d", "2,bad,,d", "3,2025-03-01T10:00Z,u,"]
     report = read({"t.csv": lines(*rows)}, quarantine=str(tmp_path / "q")).report
