@@ -19,9 +19,9 @@ from gnn.encoders import ABSENT, UNSEEN, Columns
 from gnn.nodes import NodeInputs, NodeQuestions, graph_columns, node_columns
 from gnn.splits import instant
 from graphs.errors import ConfigError
-from graphs.events import ALWAYS, MISSING, UNLABELLED, EventLog
+from graphs.events import ALWAYS, MADE_ID, MISSING, UNLABELLED, EventLog
 from graphs.history import event_keys, known_at, with_labels_of, without_events_of
-from graphs.ingest import MADE_ID, Ingested
+from graphs.ingest import Ingested
 from graphs.report import shown_time
 from graphs.schema import DataSchema
 from graphs.store import load_log

@@ -27,6 +27,9 @@ NEVER = np.iinfo(np.int64).max
 
 MICROSECONDS_PER_DAY = 86_400_000_000
 
+MADE_ID = r"^[0-9a-f]{16}-\d+$"
+"""What an id looks like that was made of its event's content: digits that equal events share, and a running number."""
+
 
 @dataclass(frozen=True)
 class Role:

@@ -17,6 +17,9 @@ from graphs.errors import ConfigError
 RECORDS = ("config.yaml", "run.json", "validation.json")
 """What a run says of itself, beside its results and its log."""
 
+UNFINISHED = ("training*.safetensors", "tensorboard")
+"""What a training leaves while it runs: no results, and the next training there begins by replacing them."""
+
 
 def check_replaceable(folder: Path, mark: str, what: str) -> None:
     """ConfigError where `whole_folder` would refuse `folder`: ask before the work whose results go there."""
@@ -54,33 +57,42 @@ def whole_folder(folder: Path, mark: str, what: str) -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def results_in(folder: Path) -> bool:
-    """Whether `folder` holds more than the records and the log that a run which failed leaves, too."""
-    return folder.is_dir() and any(path.name not in RECORDS and path.suffix != ".log" for path in folder.iterdir())
-
-
 def verb_of(folder: Path) -> str | None:
-    """The verb whose results `folder` holds, as its config.yaml names it; None if there are none, or none of a run."""
+    """The verb whose run `folder` holds, as its config.yaml names it; None if there is none, or only the records and
+    the log of one that failed. What a stopped training would go on from counts: another verb has no business there."""
     try:
         told = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return None
-    return told.get("_target_") if isinstance(told, dict) and results_in(folder) else None
+    return told.get("_target_") if isinstance(told, dict) and _beside_records(folder) else None
 
 
 @contextmanager
 def kept_records(folder: Path) -> Iterator[None]:
     """Put the records in `folder` back as they were if anything stops the block: they go with the results of an earlier
-    run there. Where there are no results, the records of the failure stay."""
+    run there. Where there are none, or the block has replaced some, the records of the failure stay."""
     before = {name: (folder / name).read_bytes() for name in RECORDS if (folder / name).is_file()}
-    if not results_in(folder):
-        before = {}
+    results = _results_in(folder)
     try:
         yield
     except BaseException:
-        for name, content in before.items():
-            (folder / name).write_bytes(content)
+        if results and results.items() <= _results_in(folder).items():
+            for name, content in before.items():
+                (folder / name).write_bytes(content)
         raise
+
+
+def _results_in(folder: Path) -> dict[Path, tuple[int, int]]:
+    """The files that a finished run has left in `folder`, each with what changes when it is replaced."""
+    found = [path for path in _beside_records(folder) if not any(map(path.match, UNFINISHED))]
+    files = [file for path in found for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file()]
+    return {file: (file.stat().st_ino, file.stat().st_mtime_ns) for file in files}
+
+
+def _beside_records(folder: Path) -> list[Path]:
+    """What `folder` holds beside the records and the log that a run which failed leaves, too."""
+    there = folder.iterdir() if folder.is_dir() else ()
+    return [path for path in there if path.name not in RECORDS and path.suffix != ".log"]
 
 
 def why_not_made(folder: Path) -> str | None:

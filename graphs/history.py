@@ -6,6 +6,7 @@ tell how many entities there will be.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from numba import njit
 
 from graphs.errors import ConfigError, DataError, Fault
 from graphs.events import (
+    MADE_ID,
     MISSING,
     NEVER,
     UNLABELLED,
@@ -25,6 +27,8 @@ from graphs.events import (
     EventLog,
 )
 from graphs.windows import role_columns
+
+logger = logging.getLogger(__name__)
 
 
 def known_at(log: EventLog, time: int) -> EventLog:
@@ -50,26 +54,67 @@ def known_at(log: EventLog, time: int) -> EventLog:
 
 def without_events_of(log: EventLog, other: EventLog) -> EventLog:
     """Return `log` without the events that `other` holds too, by type and id: what `other` says of them stands."""
-    theirs = set(event_keys(other))
-    kept = np.array([key not in theirs for key in event_keys(log)], bool)
-    return log if kept.all() else _renumber(_take_events(log, np.flatnonzero(kept)))
+    kept = np.flatnonzero(_places(_keys(log), _keys(other)) == MISSING)
+    return log if len(kept) == len(log) else _renumber(_take_events(log, kept))
 
 
 def with_labels_of(log: EventLog, other: EventLog) -> EventLog:
     """Return `log`, where events without a label have the one that `other` holds of them, known when it was there: rows
-    that come without labels take no verdict back."""
-    place = pc.index_in(pa.array(event_keys(log), pa.string()), value_set=pa.array(event_keys(other), pa.string()))
-    at = place.fill_null(MISSING).to_numpy(zero_copy_only=False)
-    rows = np.flatnonzero((log.label == UNLABELLED) & (at != MISSING))
+    that come without labels take no verdict back.
+
+    An id made of content names one of several equal events by their other columns, the label among them, so that
+    without labels they are numbered otherwise: such an event has a label only where all its equals have the same.
+    """
+    place = _places(_keys(log), _keys(other))
+    rows = np.flatnonzero((log.label == UNLABELLED) & (place != MISSING))
+    rows = rows[other.label[place[rows]] != UNLABELLED]
+    unsure = _unsure_which(log, other)[rows]
+    if unsure.any():
+        logger.warning(
+            "%d events keep no label of the history: their ids, made of content, do not tell which of several equal "
+            "events had which label; map an id column (data.events.<type>.id) to tell them apart",
+            unsure.sum(),
+        )
+    rows = rows[~unsure]
     label, label_known_time = log.label.copy(), log.label_known_time.copy()
-    label[rows], label_known_time[rows] = other.label[at[rows]], other.label_known_time[at[rows]]
+    label[rows], label_known_time[rows] = other.label[place[rows]], other.label_known_time[place[rows]]
     return replace(log, label=label, label_known_time=label_known_time)
 
 
 def event_keys(log: EventLog) -> list[str]:
     """One text per event, unlike any other event's: its type and id."""
-    types = [log.event_types[code] for code in log.event_type.tolist()]
-    return [f"{kind}\x1f{key}" for kind, key in zip(types, log.event_ids.to_pylist(), strict=True)]
+    return _keys(log).to_pylist()
+
+
+def _keys(log: EventLog, ids: pa.StringArray | None = None) -> pa.StringArray:
+    """`event_keys`, of these ids or the log's own."""
+    types = pa.array(log.event_types, pa.string()).take(pa.array(log.event_type))
+    return pc.binary_join_element_wise(types, log.event_ids if ids is None else ids, "\x1f")
+
+
+def _equals(log: EventLog) -> pa.StringArray:
+    """One text per event that it shares with its equals only: its key, of a made id without the running number."""
+    made = pc.match_substring_regex(log.event_ids, MADE_ID)
+    return _keys(log, pc.if_else(made, pc.utf8_slice_codeunits(log.event_ids, 0, 16), log.event_ids))
+
+
+def _places(texts: pa.StringArray, among: pa.StringArray) -> np.ndarray:
+    """Where each text stands in `among`, MISSING where it does not."""
+    return pc.index_in(texts, value_set=among).fill_null(MISSING).to_numpy(zero_copy_only=False)
+
+
+def _unsure_which(log: EventLog, other: EventLog) -> np.ndarray:
+    """(events of `log`,) bool: whose equals in `other` have different labels or known times, or are fewer than in
+    `log`."""
+    groups = _equals(other).dictionary_encode()
+    theirs, mine = groups.indices.to_numpy(), _places(_equals(log), groups.dictionary)
+    one = np.zeros(len(groups.dictionary), np.int64)
+    one[theirs] = np.arange(len(other))
+    one = one[theirs]
+    differs = (other.label != other.label[one]) | (other.label_known_time != other.label_known_time[one])
+    unsure = np.bincount(theirs[differs], minlength=len(groups.dictionary)) > 0
+    held, asked = (np.bincount(of[of != MISSING], minlength=len(unsure)) for of in (theirs, mine))
+    return np.append(unsure | (asked > held), False)[mine]
 
 
 def union(log: EventLog, more: EventLog) -> EventLog:

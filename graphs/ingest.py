@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,7 @@ from graphs.tables import (
     read_entity_table,
     read_event_table,
     read_label_source,
+    warn_rows,
 )
 from graphs.values import text_buffers
 
@@ -53,8 +55,7 @@ log = logging.getLogger(__name__)
 
 SHOWN_CONFLICTS = 10
 
-MADE_ID = r"^[0-9a-f]{16}-\d+$"
-"""What an id looks like that was made of its event's content."""
+AS_THERE = "If they are the same, write the ids as they stand there: 007 is not 7."
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def ingest(schema: DataSchema) -> Ingested:
     read = {columns.key.removeprefix("data."): columns for columns in (*events, *entities)}
     read |= {f"labels.{key.removeprefix('data.')}": source.read for key, source in sources.items()}
     if schema.quarantine is not None:
-        _refuse_own_quarantine(read, Path(schema.quarantine), findings)
+        _refuse_files_of_others(read, Path(schema.quarantine), findings)
     _settle(findings, schema)
     made = _assemble([kept.columns for kept in kept_events], [kept.columns for kept in kept_entities], schema)
     files = () if schema.quarantine is None else _write_quarantine(read, Path(schema.quarantine), findings, schema)
@@ -156,7 +157,10 @@ def _settle(findings: Findings, schema: DataSchema) -> None:
         raise NotFoundError("\n".join(map(str, faults)))
     if findings.missing_files or findings.file_faults or (faults and schema.quarantine is None):
         raise DataError(faults)
-    rejects = sum(len(np.unique(np.concatenate([rows for rows, _ in found]))) for found in findings.rejects.values())
+    by_file: dict[str, list[np.ndarray]] = {}
+    for (_, file), found in findings.rejects.items():
+        by_file.setdefault(file, []).extend(rows for rows, _ in found)
+    rejects = sum(len(np.unique(np.concatenate(rows))) for rows in by_file.values())
     if rejects > schema.max_rejects:
         limit = Fault(
             "max-rejects", "all tables", None, f"{rejects:,} rows would be rejected, {schema.max_rejects:,} may be",
@@ -255,12 +259,10 @@ def _tell_unmet(met: Sequence[_Met], findings: Findings) -> None:
         tables = ", ".join(found.key for found in same)
         every = len(unmet) == len(keys.values)
         what = "no id has a" if every else f"{len(unmet):,} of the {len(keys.values):,} ids have no"
-        for file, rows in source.by_file(np.flatnonzero(np.isin(keys.codes, unmet))):
-            findings.warn(
-                "label-ids", file, source.columns["role", ""], f"{what} row in {tables}",
-                "If they are the same rows, write the ids as they stand there: 007 is not 7.",
-                rows=source.row[rows], values=_texts_of(keys, rows),
-            )  # fmt: skip
+        warn_rows(
+            source, np.flatnonzero(np.isin(keys.codes, unmet)), findings, "label-ids", source.columns["role", ""],
+            f"{what} row in {tables}", AS_THERE, values=partial(_texts_of, keys),
+        )  # fmt: skip
 
 
 def _tell_strangers(
@@ -278,15 +280,14 @@ def _tell_strangers(
         if any(pc.any(pc.is_in(own.values, value_set=key.values)).as_py() for key in keys if key is not None):
             continue
         message = f"no id is that of a {columns.name} in any event"
-        remedy = "If they are the same, write the ids as they stand there: 007 is not 7."
+        remedy = AS_THERE
         if columns.name not in types:
             message = f"no role is of the type {columns.name}"
             remedy = f"Name the table after the type of a role: {', '.join(types)}."
-        for file, rows in columns.by_file(np.flatnonzero(own.codes != MISSING)):
-            findings.warn(
-                "entity-ids", file, columns.columns["role", ""], message, remedy,
-                rows=columns.row[rows], values=_texts_of(own, rows),
-            )  # fmt: skip
+        warn_rows(
+            columns, np.flatnonzero(own.codes != MISSING), findings, "entity-ids", columns.columns["role", ""],
+            message, remedy, values=partial(_texts_of, own),
+        )  # fmt: skip
 
 
 def _absent_known(columns: Columns, table: EventTable | EntityTable) -> np.ndarray:
@@ -304,7 +305,7 @@ def _warn_never_known(columns: Columns, label: LabelColumn, rows: np.ndarray, fi
         "learnt from them"
     )
     remedy = f"Set {columns.key}.{key} to say since when such a row is known to be negative."
-    _warn_rows(columns, rows, findings, "label-time", None, message, remedy)
+    warn_rows(columns, _sound(columns, rows, findings), findings, "label-time", None, message, remedy)
 
 
 def _warn_label_times(
@@ -320,30 +321,21 @@ def _warn_label_times(
         untold = (told.arrays[LABEL] != UNLABELLED) & (told.arrays[LABEL_KNOWN] == NEVER)
         message = "a label, but not since when it is known: it never counts as known"
         remedy = "Fill it in, or use label_delay_days." if TIME in told.arrays else "Fill it in."
-        _warn_rows(told, untold, findings, "label-time", known.column, message, remedy)
+        warn_rows(told, _sound(told, untold, findings), findings, "label-time", known.column, message, remedy)
     if TIME in columns.arrays:
         since = columns.arrays[LABEL_KNOWN]
         early = (columns.arrays[LABEL] != UNLABELLED) & (since < columns.arrays[TIME])
         column = None if known is None or says else known.column
         message = f"known before the event happened{says}"
-        _warn_rows(columns, early, findings, "early-label", column, message, "Check it.", times=since)
+        warn_rows(
+            columns, _sound(columns, early, findings), findings, "early-label", column, message, "Check it.",
+            values=lambda rows: [shown_time(moment) for moment in since[rows]],
+        )  # fmt: skip
 
 
-def _warn_rows(
-    columns: Columns,
-    rows: np.ndarray,
-    findings: Findings,
-    code: str,
-    column: str | None,
-    message: str,
-    remedy: str,
-    *,
-    times: np.ndarray | None = None,
-) -> None:
-    """A warning for each file that holds some of `rows`, a mask, which are not at fault otherwise."""
-    for file, here in columns.by_file(np.flatnonzero(rows & ~_rejected(columns, findings))):
-        shown = [] if times is None else [shown_time(moment) for moment in times[here]]
-        findings.warn(code, file, column, message, remedy, rows=columns.row[here], values=shown)
+def _sound(columns: Columns, rows: np.ndarray, findings: Findings) -> np.ndarray:
+    """Positions of those of `rows`, a mask, that are not at fault."""
+    return np.flatnonzero(rows & ~_rejected(columns, findings))
 
 
 def _known_since(source: Columns) -> np.ndarray:
@@ -447,7 +439,10 @@ def _one_row_each(
     conflict = np.logical_or.reduce(list(differs.values()))
     torn = np.isin(group[several], group[several[conflict]])
     exact = several[~starts & ~torn]
-    _warn_duplicates(columns, exact, group, names, findings)
+    warn_rows(
+        columns, exact, findings, "duplicate", None, "exact duplicates of rows that came before; each counts once",
+        "Nothing needs doing.", values=lambda rows: names.take(pa.array(group[rows[:SHOWN]])).to_pylist(),
+    )  # fmt: skip
     gone = np.zeros(len(columns), bool)
     gone[exact] = True
     replaced = 0
@@ -469,21 +464,6 @@ def _differs(columns: Columns, name: Field, rows: np.ndarray, first: np.ndarray)
     return (values[rows] != values[first]) & ~np.asarray(nothing)
 
 
-def _warn_duplicates(
-    columns: Columns, exact: np.ndarray, group: np.ndarray, names: pa.StringArray, findings: Findings
-) -> None:
-    for file, rows in columns.by_file(exact):
-        findings.warn(
-            "duplicate",
-            file,
-            None,
-            "exact duplicates of rows that came before; each counts once",
-            "Nothing needs doing.",
-            rows=columns.row[rows],
-            values=[names[int(number)].as_py() for number in group[rows[:5]]],
-        )
-
-
 def _tell_conflicts(
     columns: Columns,
     several: np.ndarray,
@@ -495,7 +475,7 @@ def _tell_conflicts(
     findings: Findings,
 ) -> None:
     """Name the rows of one id that differ, with the column and both values."""
-    kind = "events" if isinstance(table, EventTable) else "entities"
+    findings.table = columns.key
     conflicts = np.logical_or.reduce(list(differs.values()))
     for told, at in enumerate(np.flatnonzero(conflicts), 1):
         row, other = several[at], first[at]
@@ -505,9 +485,7 @@ def _tell_conflicts(
             message = f"{names[int(group[row])].as_py()!r} has another value in {where}"
             if table.duplicates == "error":
                 tell = findings.file_fault
-                remedy = (
-                    f"Mend the tables, or set data.{kind}.{table.name}.duplicates=first (or last) to keep that one."
-                )
+                remedy = f"Mend the tables, or set {columns.key}.duplicates=first (or last) to keep that one."
             else:
                 tell = findings.warn
                 remedy = f"The {table.duplicates} one is kept."
@@ -821,15 +799,25 @@ def _summarise(kept: _Kept, kind: str) -> TableSummary:
     )
 
 
-def _refuse_own_quarantine(tables: Mapping[str, Columns], folder: Path, findings: Findings) -> None:
-    """A file that is read must not be written over with what is left to mend in it."""
-    targets = {(folder / f"{name}.parquet").resolve() for name in tables}
-    for file in dict.fromkeys(file for columns in tables.values() for file in columns.files):
-        if Path(file).resolve() in targets:
-            findings.file_fault(
-                "quarantine", file, None, "is read, and is where rejected rows would be written",
-                "Move it to another folder, or set data.quarantine to another one.",
-            )  # fmt: skip
+def _refuse_files_of_others(tables: Mapping[str, Columns], folder: Path, findings: Findings) -> None:
+    """Quarantine replaces and removes files of earlier runs, but none that is read, and none that it did not write."""
+    read = {Path(file).resolve(): file for columns in tables.values() for file in columns.files}
+    for target in (folder / f"{name}.parquet" for name in tables):
+        if target.resolve() in read:
+            file, what = read[target.resolve()], "is read, and is where rejected rows would be written"
+        elif target.exists() and not _holds_rejects(target):
+            file, what = str(target), "is where rejected rows would be written, and holds something else"
+        else:
+            continue
+        remedy = "Move it to another folder, or set data.quarantine to another one."
+        findings.file_fault("quarantine", file, None, what, remedy)
+
+
+def _holds_rejects(file: Path) -> bool:
+    try:
+        return "rejected_from" in pq.read_schema(file).names
+    except (OSError, pa.ArrowException):
+        return False
 
 
 def _write_quarantine(

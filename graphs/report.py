@@ -123,14 +123,17 @@ def shown_time(micros: int) -> str:
 @dataclass
 class _Gathered:
     """One kind of fault in one column of one file, still growing. A row counts once, however often it is told: a
-    column may be used twice, and a file be read for several tables."""
+    column may be used twice, and a file be read for several tables, by whose keys in the configuration `remedies` are:
+    the keys that each has to mend are its own."""
 
     fault: Fault
+    remedies: dict[str, str] = field(default_factory=dict)
     rows: list[np.ndarray] = field(default_factory=list)
     values: dict[str, int] = field(default_factory=dict)
     tally: bool = False
 
-    def add(self, rows: np.ndarray, values: Values) -> None:
+    def add(self, table: str, remedy: str, rows: np.ndarray, values: Values) -> None:
+        self.remedies.setdefault(table, remedy)
         if len(rows):
             rows = rows[~self._told(rows)]
             if not len(rows):
@@ -152,7 +155,8 @@ class _Gathered:
     def finished(self) -> Fault:
         first = [int(row) for part in self.rows[:SHOWN] for row in part[:SHOWN]][:SHOWN]
         count = sum(map(len, self.rows)) or 1
-        return replace(self.fault, count=count, rows=tuple(first), values=self._shown())
+        remedy = " ".join(dict.fromkeys(self.remedies.values()))
+        return replace(self.fault, remedy=remedy, count=count, rows=tuple(first), values=self._shown())
 
     def _shown(self) -> tuple[str, ...]:
         if not self.tally:
@@ -170,7 +174,7 @@ class Findings:
         self._warnings: dict[tuple[Any, ...], _Gathered] = {}
         self._missing: dict[str, Fault] = {}
         self.table = ""
-        """The table that is being read, by its key in the configuration."""
+        """The table that is being read or looked into, by its key in the configuration."""
         self.rejects: dict[tuple[str, str], list[tuple[np.ndarray, str]]] = {}
         """By table and file: data rows and the reason for which the table cannot use them."""
 
@@ -251,5 +255,6 @@ class Findings:
         values: Values,
     ) -> None:
         key = (code, file, column, message)
-        fault = Fault(code, mask(file), column and mask(column), mask(message), mask(remedy))
-        into.setdefault(key, _Gathered(fault)).add(np.asarray(rows, np.int64), values)
+        fault = Fault(code, mask(file), column and mask(column), mask(message), "")
+        gathered = into.setdefault(key, _Gathered(fault))
+        gathered.add(self.table, mask(remedy), np.asarray(rows, np.int64), values)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from graphs.events import ALWAYS, MISSING, NEVER, UNLABELLED, Categorical
 from graphs.readers import Block, find_files, read_blocks
-from graphs.report import Findings
+from graphs.report import Findings, Values
 from graphs.schema import ROUNDINGS, CsvFormat, DataSchema, EntityTable, EventTable, LabelColumn, TimeColumn
 from graphs.values import (
     Keys,
@@ -103,6 +103,23 @@ class Columns:
         """The rows at these positions apart by their files."""
         for place in np.unique(self.file[rows]):
             yield self.files[place], rows[self.file[rows] == place]
+
+
+def warn_rows(
+    columns: Columns,
+    rows: np.ndarray,
+    findings: Findings,
+    code: str,
+    column: str | None,
+    message: str,
+    remedy: str,
+    *,
+    values: Callable[[np.ndarray], Values] = lambda rows: (),
+) -> None:
+    """A warning for each file that holds some of the rows at these positions, with the `values` of those in it."""
+    findings.table = columns.key
+    for file, here in columns.by_file(rows):
+        findings.warn(code, file, column, message, remedy, rows=columns.row[here], values=values(here))
 
 
 def read_event_table(table: EventTable, schema: DataSchema, findings: Findings) -> Columns:
@@ -603,12 +620,6 @@ def _warn_placeholders(columns: Columns, name: Field, schema: DataSchema, findin
         if len(met) >= 2:
             text = key.values[int(code)].as_py()
             who = f"{others[0][1]}s" if others else "events"
-            for file, here in columns.by_file(rows):
-                findings.warn(
-                    "placeholder",
-                    file,
-                    columns.columns[name],
-                    f"{text!r} appears for {len(met)} {who} and looks like a placeholder; it joins them",
-                    f"If it means nothing, set 'data.extra_null_values=[\"{text}\"]'.",
-                    rows=columns.row[here],
-                )
+            message = f"{text!r} appears for {len(met)} {who} and looks like a placeholder; it joins them"
+            remedy = f"If it means nothing, set 'data.extra_null_values=[\"{text}\"]'."
+            warn_rows(columns, rows, findings, "placeholder", columns.columns[name], message, remedy)

@@ -56,9 +56,11 @@ def problem_of(format: str) -> str | None:
         return "%p goes with %I, not with %H, which counts to 23; write %I for %H"
     if "I" in has and "p" not in has and "H" not in has:
         return "%I does not say which half of the day; write %p too, or %H"
-    zone = _ZONE_AS_TEXT.search(re.sub(r"%.", "%", spelled))
+    zones = [found[1] or found[2] for found in _ZONE_AS_TEXT.finditer(re.sub(r"%.", "%", spelled))]
+    # Behind a day and no hour, as in %Y-%j-00, digits are no offset.
+    zone = next((text for text in zones if text[0] not in "+-" or has & {"H", "I"}), None)
     if zone is not None and "z" not in has:
-        return f"{zone[1] or zone[2]} is a zone, and as plain text it would be passed over; write %z in its place"
+        return f"{zone} is a zone, and as plain text it would be passed over; write %z in its place"
     return None
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from graphs.folders import whole_folder
+from graphs.folders import kept_records, verb_of, whole_folder
 
 
 def test_the_old_folder_stays_where_the_new_one_cannot_be_moved(tmp_path, monkeypatch):
@@ -23,3 +23,40 @@ def test_the_old_folder_stays_where_the_new_one_cannot_be_moved(tmp_path, monkey
         (made / "mark").write_text("v2")
     assert (folder / "mark").read_text() == "v1"
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def stopped_run(folder, seed, *writes):
+    """A run of `seed` that writes what it says of itself, then these files, and is stopped."""
+    with pytest.raises(KeyboardInterrupt), kept_records(folder):
+        (folder / "config.yaml").write_text(f"{{_target_: gnn.pipeline.train, seed: {seed}}}")
+        for name in writes:
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / f"{name}.new").write_text(f"{seed}")
+            (folder / f"{name}.new").rename(folder / name)
+        raise KeyboardInterrupt
+    return (folder / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("finished", "writes", "left"),
+    [
+        ("metrics.json", ["training.safetensors"], 1),
+        ("log/events.arrow", ["graph/events.arrow"], 1),
+        ("metrics.json", ["metrics.json"], 2),
+        ("bundle/weights.safetensors", ["training.safetensors", "bundle/weights.safetensors"], 2),
+        ("training.safetensors", ["training.safetensors"], 2),
+        ("training_refit.safetensors", [], 2),
+        ("tensorboard/events", ["tensorboard/events.2"], 2),
+        ("train.log", [], 2),
+    ],
+)
+def test_records_go_with_the_results_beside_them(tmp_path, finished, writes, left):
+    stopped_run(tmp_path, 1, finished)
+    assert f"seed: {left}" in stopped_run(tmp_path, 2, *writes)
+
+
+def test_a_stopped_training_holds_its_folder_against_other_verbs(tmp_path):
+    stopped_run(tmp_path, 1, "train.log")
+    assert verb_of(tmp_path) is None
+    stopped_run(tmp_path, 1, "training.safetensors")
+    assert verb_of(tmp_path) == "gnn.pipeline.train"

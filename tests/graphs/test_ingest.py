@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from graphs.errors import DataError, NotFoundError, RingtraceError
 from graphs.events import ALWAYS, MISSING, NEVER, UNLABELLED
+from graphs.history import with_labels_of
 from graphs.ingest import canonical_order, ingest
 from graphs.schema import DataSchema
 from graphs.store import fingerprint
@@ -385,6 +386,28 @@ def test_made_ids_do_not_change_with_labels_or_features(read):
     assert read(files, events={"payment": more}).log.event_ids.equals(plain)
 
 
+@pytest.mark.parametrize(
+    ("history", "now", "kept"),
+    [
+        (["1,web"], ["web"], [1]),
+        (["1,web", "1,app"], ["web", "app"], [1, 1]),
+        (["1,web", "1,app"], ["app"], [1]),
+        (["1,web", "0,app"], ["web", "app"], [UNLABELLED] * 2),
+        (["1,web", ",app"], ["web", "app"], [UNLABELLED] * 2),
+        (["1,web"], ["web", "app"], [UNLABELLED] * 2),
+    ],
+)
+def test_equal_rows_without_ids_keep_a_label_of_before_only_where_all_had_it(read, caplog, history, now, kept):
+    table = {**PAYMENT, "id": None, "categorical": ["c"]}
+    rows = {"h.csv": [f"2025-03-01,u,d,{row}" for row in history], "n.csv": [f"2025-03-01,u,d,,{row}" for row in now]}
+    files = {name: lines(*found, "2025-03-02,u,d,0,web", header="t,u,d,l,c") for name, found in rows.items()}
+    labelled = {**table, "path": "h.csv", "label": "l", "label_delay_days": 1}
+    before = read(files, events={"payment": labelled}).log
+    again = with_labels_of(read(files, events={"payment": {**table, "path": "n.csv"}}).log, before)
+    assert again.label.tolist() == [*kept, 0]
+    assert ("keep no label of the history" in caplog.text) == (UNLABELLED in kept)
+
+
 # ------------------------------------------------------------------------------- faults and quarantine
 
 BROKEN = lines(
@@ -496,6 +519,22 @@ def test_a_file_that_is_read_is_not_written_over_by_its_own_quarantine(read, tmp
     with pytest.raises(DataError) as raised:
         read({}, events={"payment": {**FULL, "path": str(file)}}, quarantine=str(tmp_path / "q"))
     assert ("quarantine", None) in faults_of(raised) and file.read_bytes() == before
+
+
+@pytest.mark.parametrize("text", [BROKEN, BROKEN.splitlines()[0]])
+@pytest.mark.parametrize("other", ["table", "text", "folder"])
+def test_quarantine_touches_no_file_that_it_did_not_write(read, tmp_path, text, other):
+    file = tmp_path / "q" / "events.payment.parquet"
+    file.parent.mkdir()
+    {
+        "table": lambda: pq.write_table(pa.table({"x": [1]}), file),
+        "text": lambda: file.write_text("x"),
+        "folder": file.mkdir,
+    }[other]()
+    with pytest.raises(DataError, match="holds something else") as raised:
+        read({"t.csv": text}, events={"payment": FULL}, quarantine=str(file.parent))
+    assert faults_of(raised)["quarantine", None].file == str(file)
+    assert other != "table" or pq.read_table(file).to_pydict() == {"x": [1]}
 
 
 def test_an_entity_that_only_a_rejected_row_has_is_left_out(read, tmp_path):
@@ -725,6 +764,34 @@ def test_faults_of_a_file_that_is_read_for_several_tables_are_told_once(read):
     found = faults_of(raised)
     assert (found["time", "t"].rows, found["time", "t"].count) == ((1, 2), 2)
     assert (found["label", "y"].count, found["label", "y"].values) == (3, ("maybe (2×)", "perhaps (1×)"))
+
+
+def test_one_label_file_of_two_tables_is_mended_for_both_and_counts_once(read, tmp_path):
+    table = {**PAYMENT, "path": "t.csv", "label": {"from": "l.csv", "key": "id", "column": "y"}, "label_delay_days": 1}
+    events = {name: {**table, "label": dict(table["label"])} for name in ("login", "payment")}
+    files = {"t.csv": lines("1,2025-03-01T10:00Z,u,d"), "l.csv": "id,y\n1,1\n7,maybe\n8,maybe\n"}
+    ingested = read(files, events=events, quarantine=str(tmp_path / "q"), max_rejects=2)
+    assert [(fault.count, fault.rows, fault.values) for fault in ingested.report.rejected] == [
+        (2, (2, 3), ("maybe (2×)",)),
+    ]
+    with pytest.raises(DataError) as raised:
+        read(files, events=events)
+    for name in events:
+        remedy = raised.value.faults[0].remedy
+        assert remedy.count(f"Add these words to data.events.{name}.label.positive, negative or unlabelled") == 1
+        events[name]["label"]["unlabelled"] = ["maybe"]
+    assert read(files, events=events).log.label.tolist() == [1, 1]
+
+
+def test_each_table_of_one_file_has_its_own_key_in_the_remedy(read):
+    rows = lines("1,2025-03-01T10:00Z,u,d", "1,2025-03-01T10:00Z,v,d", "2,2025-03-01T10:00Z,u,d")
+    events = {name: {**PAYMENT, "path": "t.csv"} for name in ("login", "payment")}
+    with pytest.raises(DataError) as raised:
+        read({"t.csv": rows}, events=events)
+    (fault,) = raised.value.faults
+    assert fault.remedy == " ".join(
+        f"Mend the tables, or set data.events.{name}.duplicates=first (or last) to keep that one." for name in events
+    )
 
 
 def test_what_is_missing_is_counted_in_the_rows_kept(read, tmp_path):

@@ -163,14 +163,16 @@ def test_a_problem_is_told_under_its_key(changes, start):
 @pytest.mark.parametrize(
     ("format", "zone"),
     [("%Y%m%dT%H%M%SZ", "Z"), ("%d.%m.%Y %H:%M UTC", "UTC"), ("%T.%f gmt %F", "gmt"), ("%F %T+00", "+00"),
-     ("%F %R -05:00", "-05:00"), ("%FZ", "Z"), ("(UTC) %F %R", "UTC")],
+     ("%F %R -05:00", "-05:00"), ("%FZ", "Z"), ("(UTC) %F %R", "UTC"), ("%F-00 UTC", "UTC")],
 )  # fmt: skip
 def test_a_zone_in_a_format_is_no_plain_text(format, zone):
     (told,) = problems(time={"column": "t", "format": format})
     assert f"{zone} is a zone" in told and "write %z in its place" in told
 
 
-@pytest.mark.parametrize("format", ["%a %b %d %Y %T GMT%z", "%FT%T", "%d-%m-20%y %Hh%M", "%Y-%m%d:%H%M", "Z%Y%m%d"])
+@pytest.mark.parametrize(
+    "format", ["%a %b %d %Y %T GMT%z", "%FT%T", "%d-%m-20%y %Hh%M", "%Y-%m%d:%H%M", "Z%Y%m%d", "%Y-%j-00"]
+)
 def test_other_plain_text_in_a_format_is_no_zone(format):
     assert schema(time={"column": "t", "format": format}).events[0].time.format == format
 
