@@ -86,7 +86,7 @@ class World:
 
     @cached_property
     def fraud(self) -> np.ndarray:
-        return self.truth.fraud(event_keys(self.events))
+        return self.truth.fraud(event_keys(self.events).to_pylist())
 
     @cached_property
     def model_scores(self) -> ScoreTable:
@@ -261,7 +261,7 @@ def graphfaker() -> Iterator[dict[str, Any]]:
     events = ingest(DataSchema.from_config(data)).log
     end, bank = int(events.visible_time.max()) + 1, BankTruth(Path(data["root"]))
     truth = bank.between(end - round(BANK_DAYS * DAY), end)
-    fraud = np.array([key.split("\x1f")[1] in bank.fraud for key in event_keys(events)])
+    fraud = np.array([key.split("\x1f")[1] in bank.fraud for key in event_keys(events).to_pylist()])
     stand_in = stand_in_scores(events, fraud, seed=0)
     told = {"oracle": (events, NO_SCORES), "stand_in": (unlabelled(events), stand_in)}
     told["none"] = (unlabelled(events), NO_SCORES)

@@ -71,7 +71,7 @@ class NodeTask:
     def first_asked(self, log: EventLog, start: int) -> int:
         """The instant (µs UTC) after which is asked where only events from `start` on may be learnt from."""
         of_events = self.answer == "events" and self.new_after_days is None
-        before = round(self.active_days * MICROSECONDS_PER_DAY) if of_events and log.event_time[0] < start else 0
+        before = self.looks_back if of_events and log.event_time[0] < start else 0
         return start + before
 
     def last_judged(self, split: Split) -> int:
@@ -83,6 +83,11 @@ class NodeTask:
         """The last instant (µs UTC) that the network which chooses the epoch learns from: what comes after the cut of
         the validation part answers no question before it."""
         return split.valid_cut if self.answer == "entity" else split.valid_cut - self._horizon
+
+    @property
+    def looks_back(self) -> int:
+        """How long before an instant the events that are asked about begin (µs)."""
+        return round(self.active_days * MICROSECONDS_PER_DAY)
 
     @property
     def _horizon(self) -> int:
@@ -164,7 +169,7 @@ class NodeTask:
         return first
 
     def _asked_at(self, log: EventLog, slots: list[int], first_seen: np.ndarray, moment: int) -> np.ndarray:
-        since = moment - round(self.active_days * MICROSECONDS_PER_DAY)
+        since = moment - self.looks_back
         low, high = np.searchsorted(log.event_time, [since, moment])
         seen = log.entities[low:high][log.visible_time[low:high] < moment][:, slots].reshape(-1)
         entities = np.unique(seen[seen != MISSING])
@@ -190,7 +195,7 @@ class NodeTask:
         seen = log.visible_time < known_by
         known = seen & (log.label != UNLABELLED) & (log.label_known_time <= known_by)
         has_labels = seen & np.isin(log.event_type, np.unique(log.event_type[known]))
-        since = as_of - round(self.active_days * MICROSECONDS_PER_DAY)
+        since = as_of - self.looks_back
         until = as_of + self._horizon
         low, high = np.searchsorted(log.event_time, since), np.searchsorted(log.event_time, until)
         fraud, clean, asked = (np.zeros(len(entities), np.int64) for _ in range(3))

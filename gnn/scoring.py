@@ -137,8 +137,7 @@ def with_history(events: EventLog, history: Path | None) -> tuple[TemporalGraph,
     if not len(past):
         return TemporalGraph.build(events), np.ones(len(events), bool)
     graph = TemporalGraph.build(past).append(events)
-    asked, new = (pa.array(event_keys(events), pa.string()) for events in (graph.log, events))
-    return graph, pc.is_in(asked, new).to_numpy(zero_copy_only=False)
+    return graph, pc.is_in(event_keys(graph.log), event_keys(events)).to_numpy(zero_copy_only=False)
 
 
 def _labelled(label: np.ndarray) -> int:

@@ -145,10 +145,9 @@ class TimeSplit:
                 f"split: no labelled event from {_iso(start)} until {_iso(stop)}; they lie from {_iso(first)} to "
                 f"{_iso(last)}. Move split.train_from or split.test_until"
             )
-        newest = np.full(len(log.event_types), time[-1])
+        newest, told_at = np.full(len(log.event_types), time[-1]), np.where(known == NEVER, time, known)
         for code in np.unique(log.event_type[labelled]):
-            of_type = labelled & (log.event_type == code)
-            newest[code] = np.where(known == NEVER, time, known)[of_type].max()
+            newest[code] = told_at[labelled & (log.event_type == code)].max()
         told = newest - self._maturity(log, in_range & (known < NEVER))
         judgeable = in_range & (time <= told[log.event_type])
         if in_range.any() and not judgeable.any():

@@ -34,7 +34,7 @@ from gnn.temporal_sage import SageSpec, TemporalSage
 from gnn.trainer import EpochRecord, EventTarget, Fitted, NodeTarget, TrainerSpec, fit
 from graphs.behaviour import BehaviourSpec
 from graphs.errors import ConfigError
-from graphs.events import MICROSECONDS_PER_DAY, NEVER, EventLog
+from graphs.events import NEVER, EventLog
 from graphs.temporal_graph import TemporalGraph
 
 log = logging.getLogger(__name__)
@@ -468,7 +468,7 @@ def _late_answers(asked: NodeExamples, task: NodeTask, events: EventLog, split: 
     for slot in task.slots(events):
         of_asked |= np.isin(events.entities[:, slot], np.unique(asked.questions.entity))
     time = events.event_time
-    first = asked.questions.as_of.min(initial=NEVER) - round(task.active_days * MICROSECONDS_PER_DAY)
+    first = asked.questions.as_of.min(initial=NEVER) - task.looks_back
     unsettled = (events.label_known_time > split.valid_cut) | (time > split.valid_cut - split.maturity)
     return of_asked & (time >= first) & unsettled
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 MISSING = -1
 """Code of an absent entity or category: never an index."""
@@ -117,3 +118,8 @@ class EventLog:
         other, so the order of ties cannot matter.
         """
         return np.maximum(self.event_time, self.known_time)
+
+
+def places_in(texts: pa.StringArray, among: pa.StringArray) -> np.ndarray:
+    """Where each text stands in `among`: (texts,) int32, MISSING where it does not."""
+    return pc.fill_null(pc.index_in(texts, value_set=among), MISSING).to_numpy(zero_copy_only=False)

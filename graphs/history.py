@@ -25,6 +25,7 @@ from graphs.events import (
     EntityAttributes,
     EntityLabels,
     EventLog,
+    places_in,
 )
 from graphs.windows import role_columns
 
@@ -54,7 +55,7 @@ def known_at(log: EventLog, time: int) -> EventLog:
 
 def without_events_of(log: EventLog, other: EventLog) -> EventLog:
     """Return `log` without the events that `other` holds too, by type and id: what `other` says of them stands."""
-    kept = np.flatnonzero(_places(_keys(log), _keys(other)) == MISSING)
+    kept = np.flatnonzero(places_in(event_keys(log), event_keys(other)) == MISSING)
     return log if len(kept) == len(log) else _renumber(_take_events(log, kept))
 
 
@@ -65,7 +66,7 @@ def with_labels_of(log: EventLog, other: EventLog) -> EventLog:
     An id made of content names one of several equal events by their other columns, the label among them, so that
     without labels they are numbered otherwise: such an event has a label only where all its equals have the same.
     """
-    place = _places(_keys(log), _keys(other))
+    place = places_in(event_keys(log), event_keys(other))
     rows = np.flatnonzero((log.label == UNLABELLED) & (place != MISSING))
     rows = rows[other.label[place[rows]] != UNLABELLED]
     unsure = _unsure_which(log, other)[rows]
@@ -81,13 +82,8 @@ def with_labels_of(log: EventLog, other: EventLog) -> EventLog:
     return replace(log, label=label, label_known_time=label_known_time)
 
 
-def event_keys(log: EventLog) -> list[str]:
-    """One text per event, unlike any other event's: its type and id."""
-    return _keys(log).to_pylist()
-
-
-def _keys(log: EventLog, ids: pa.StringArray | None = None) -> pa.StringArray:
-    """`event_keys`, of these ids or the log's own."""
+def event_keys(log: EventLog, ids: pa.StringArray | None = None) -> pa.StringArray:
+    """One text per event, unlike any other event's: its type and id, or one of `ids` (events,) in its place."""
     types = pa.array(log.event_types, pa.string()).take(pa.array(log.event_type))
     return pc.binary_join_element_wise(types, log.event_ids if ids is None else ids, "\x1f")
 
@@ -95,19 +91,14 @@ def _keys(log: EventLog, ids: pa.StringArray | None = None) -> pa.StringArray:
 def _equals(log: EventLog) -> pa.StringArray:
     """One text per event that it shares with its equals only: its key, of a made id without the running number."""
     made = pc.match_substring_regex(log.event_ids, MADE_ID)
-    return _keys(log, pc.if_else(made, pc.utf8_slice_codeunits(log.event_ids, 0, 16), log.event_ids))
-
-
-def _places(texts: pa.StringArray, among: pa.StringArray) -> np.ndarray:
-    """Where each text stands in `among`, MISSING where it does not."""
-    return pc.index_in(texts, value_set=among).fill_null(MISSING).to_numpy(zero_copy_only=False)
+    return event_keys(log, pc.if_else(made, pc.utf8_slice_codeunits(log.event_ids, 0, 16), log.event_ids))
 
 
 def _unsure_which(log: EventLog, other: EventLog) -> np.ndarray:
     """(events of `log`,) bool: whose equals in `other` have different labels or known times, or are fewer than in
     `log`."""
     groups = _equals(other).dictionary_encode()
-    theirs, mine = groups.indices.to_numpy(), _places(_equals(log), groups.dictionary)
+    theirs, mine = groups.indices.to_numpy(), places_in(_equals(log), groups.dictionary)
     one = np.zeros(len(groups.dictionary), np.int64)
     one[theirs] = np.arange(len(other))
     one = one[theirs]
@@ -289,8 +280,7 @@ def _concat(texts: pa.StringArray, more: pa.StringArray) -> pa.StringArray:
 
 def _extend(texts: pa.StringArray, more: pa.StringArray) -> tuple[pa.StringArray, np.ndarray]:
     """The distinct texts of both, first come first, and where those of `more` stand among them."""
-    place = pc.index_in(more, value_set=texts)
-    codes = place.fill_null(MISSING).to_numpy(zero_copy_only=False).astype(np.int32)
+    codes = places_in(more, texts).astype(np.int32)
     fresh = np.flatnonzero(codes == MISSING)
     codes[fresh] = np.arange(len(texts), len(texts) + len(fresh))
     return _concat(texts, more.take(pa.array(fresh))), codes

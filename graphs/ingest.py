@@ -30,6 +30,7 @@ from graphs.events import (
     EntityLabels,
     EventLog,
     Role,
+    places_in,
 )
 from graphs.folders import whole_file, write_json
 from graphs.readers import read_blocks
@@ -230,11 +231,10 @@ def _with_labels(
     verdicts = np.where(source.spoilt, UNLABELLED, _one_verdict_each(source.kept.columns, findings))
     if isinstance(table, EventTable):
         assert columns.ids is not None
-        found = pc.fill_null(pc.index_in(columns.ids, value_set=source.ids), MISSING).to_numpy(zero_copy_only=False)
+        found = places_in(columns.ids, source.ids)
     else:
         own = columns.keys["role", ""]
-        at = pc.fill_null(pc.index_in(own.values, value_set=source.ids), MISSING).to_numpy(zero_copy_only=False)
-        found = np.append(at, MISSING)[own.codes]
+        found = np.append(places_in(own.values, source.ids), MISSING)[own.codes]
     absent = 0 if label.absent == "negative" else UNLABELLED
     labels = np.append(verdicts, absent)[found].astype(np.int8)
     if len(columns) and len(source.ids):
@@ -744,8 +744,7 @@ def _entity_codes(columns: Columns, ids: pa.StringArray) -> np.ndarray:
     key = columns.keys.get(("role", ""))
     if key is None:
         return np.zeros(0, np.int32)
-    codes = pc.fill_null(pc.index_in(key.values, value_set=ids), MISSING)
-    return codes.to_numpy(zero_copy_only=False).astype(np.int32)[key.codes]
+    return places_in(key.values, ids).astype(np.int32)[key.codes]
 
 
 def _attributes(columns: Columns, table: EntityTable, ids: pa.StringArray) -> EntityAttributes:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numba import njit
 
 from graphs.errors import ConfigError
-from graphs.events import MICROSECONDS_PER_DAY, MISSING, UNLABELLED
+from graphs.events import MICROSECONDS_PER_DAY, MISSING, UNLABELLED, places_in
 from graphs.schema import CsvFormat, LabelColumn, TimeColumn
 from graphs.time_formats import parse_written
 
@@ -771,8 +771,7 @@ def read_keys(array: pa.Array, *, nulls: frozenset[str], normalisation: str) -> 
         return Keys(codes, values, bad, np.zeros(len(codes), bool))
     changed = np.append(altered & ~nothing, False)[codes]
     kept = pc.unique(values.filter(pa.array(~nothing)))
-    to = pc.fill_null(pc.index_in(values, value_set=kept), MISSING).to_numpy(zero_copy_only=False)
-    codes = np.append(to, MISSING)[codes].astype(np.int32)
+    codes = np.append(places_in(values, kept), MISSING)[codes].astype(np.int32)
     return Keys(codes, kept, bad, changed)
 
 

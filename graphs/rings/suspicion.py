@@ -138,7 +138,7 @@ def _event_scores(window: Window, scores: ScoreTable) -> np.ndarray:
     if "event_type" in scores.events.column_names:
         kinds = scores.events["event_type"].cast(pa.string())
         keys = pc.binary_join_element_wise(kinds, ids, "\x1f")
-        asked = pa.array(event_keys(window.log))
+        asked = event_keys(window.log)
     elif len(window.log.event_types) == 1:
         keys, asked = ids, window.log.event_ids
     else:
