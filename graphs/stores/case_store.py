@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib.resources
 import logging
 import secrets
+import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +32,7 @@ HEAD = "0001"
 """The newest migration; a database at it is used as it stands."""
 
 _LOCK_KEY = 0x52494E47  # any number, the same in every process: serialises migrations and imports on PostgreSQL
+_PATIENCE_S = 30  # how long a connection waits for a lock that another holds on a SQLite file
 
 DEFAULTS: dict[str, Any] = {"four_eyes": True}
 """Settings that hold until an admin sets others. four_eyes: closing a case takes a second person."""
@@ -160,23 +163,36 @@ def _engine(url: str, *, create: bool) -> Engine:
     file.parent.mkdir(parents=True, exist_ok=True)
     if create:
         file.touch(mode=0o600)  # names and card numbers: for the owner's eyes
-    engine = create_engine(parsed, pool_size=20, max_overflow=40, connect_args={"timeout": 30})
+    engine = create_engine(parsed, pool_size=20, max_overflow=40, connect_args={"timeout": _PATIENCE_S})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare_sqlite(connection: Any, _: object) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
     # We begin transactions ourselves: Python's module would leave reads and DDL outside of them.
     connection.isolation_level = None
+    _write_ahead(connection)
     for pragma in (
-        "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
         "cache_size=-65536",
         "mmap_size=268435456",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    # A file changes its journal only while nobody else reads it, and for that SQLite itself doesn't wait.
+    end = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+        time.sleep(0.01)
 
 
 def _begin_sqlite(connection: Connection) -> None:

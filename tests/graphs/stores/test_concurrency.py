@@ -1,6 +1,9 @@
 """Many at once: one claim wins and the rest are told who; no write is lost."""
 
+import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 from finder_runs import day, ring, write_run
@@ -70,3 +73,13 @@ def test_many_may_open_a_new_store_at_once(new_url):
     assert len({store.secret() for store in opened}) == 1
     for store in opened:
         store.close()
+
+
+def test_opening_a_new_file_waits_for_who_writes_it(tmp_path):
+    file = tmp_path / "cases.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("BEGIN IMMEDIATE")
+        opening = pool.submit(CaseStore.open, f"sqlite:///{file}")
+        time.sleep(0.2)
+        other.execute("ROLLBACK")
+        opening.result().close()
