@@ -3,9 +3,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-# A busy machine runs small batches faster on one thread; tests and CI also share their cores.
+# Two workers share the files of tests; a busy machine runs small batches faster on one thread.
 TEST_ENV = OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=2
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= -n 2 --dist loadfile
 DEMO = outputs/demo
 
 .PHONY: demo console test lint bench bench-quality lock clean
