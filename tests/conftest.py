@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, settings
 
 from graphs.events import (
     ALWAYS,
@@ -20,6 +21,12 @@ from graphs.events import (
     EventLog,
     Role,
 )
+
+# How long an example takes is not judged here; fixtures are shared by the examples of a test on purpose.
+settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("untimed")
 
 HOUR = 3_600_000_000
 ROLES = (

@@ -48,7 +48,7 @@ def test_isotonic_follows_what_a_line_cannot() -> None:
     assert probability == pytest.approx([0.02, 0.02, 0.5, 0.5], abs=0.03)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.sampled_from(METHODS), st.integers(40, 400))
 def test_the_ranking_survives(seed: int, method: str, rows: int) -> None:
     rng = np.random.default_rng(seed)

@@ -52,7 +52,7 @@ def test_one_class_is_undefined_and_says_why(label: list[int], reason: str) -> N
     assert metrics.as_json(metrics.auc(rows, score)) == {"value": None, "reason": reason}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(labelled_scores())
 def test_ranking_metrics_equal_sklearn(rows: tuple[np.ndarray, np.ndarray]) -> None:
     label, score = rows
@@ -61,7 +61,7 @@ def test_ranking_metrics_equal_sklearn(rows: tuple[np.ndarray, np.ndarray]) -> N
     assert metrics.average_precision(label, score) == pytest.approx(expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(labelled_scores())
 def test_probability_metrics_equal_sklearn(rows: tuple[np.ndarray, np.ndarray]) -> None:
     label, score = rows
@@ -70,7 +70,7 @@ def test_probability_metrics_equal_sklearn(rows: tuple[np.ndarray, np.ndarray]) 
     assert metrics.log_loss(label, held) == pytest.approx(sklearn_metrics.log_loss(label, held))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(labelled_scores())
 def test_best_threshold_is_the_best_of_all(rows: tuple[np.ndarray, np.ndarray]) -> None:
     label, score = rows
@@ -114,7 +114,7 @@ def test_budget_without_amounts_or_fraud_says_so() -> None:
     assert nothing.precision == Undefined("no rows to alert on")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(labelled_scores(), st.integers(1, 20))
 def test_budget_curve_agrees_with_single_budgets(rows: tuple[np.ndarray, np.ndarray], budget: int) -> None:
     label, score = rows
@@ -155,7 +155,7 @@ def test_ece_by_hand() -> None:
     assert bins.rows.tolist() == [4, 4] and bins.rate.tolist() == [0.25, 0.75]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(labelled_scores(), st.sampled_from(["rows", "fraud"]), st.integers(1, 12))
 def test_bins_hold_every_row_once(rows: tuple[np.ndarray, np.ndarray], equal: str, count: int) -> None:
     label, probability = rows
@@ -173,7 +173,7 @@ def test_scores_that_are_no_probabilities_have_no_calibration() -> None:
     assert metrics.log_loss(LABEL, -SCORE) == reason
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(labelled_scores(), st.randoms(use_true_random=False))
 def test_resampled_ap_equals_ap_of_the_repeated_rows(rows: tuple[np.ndarray, np.ndarray], random) -> None:
     label, score = rows

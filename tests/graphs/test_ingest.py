@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphs.errors import DataError, NotFoundError, RingtraceError
@@ -655,7 +655,7 @@ CELL = st.sampled_from(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120)
 @given(rows=st.lists(st.lists(CELL, min_size=5, max_size=7).map(",".join), max_size=6), quarantine=st.booleans())
 def test_any_table_is_kept_or_told_row_by_row(read, tmp_path, rows, quarantine):
     where = str(tmp_path / "q") if quarantine else None

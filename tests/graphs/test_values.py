@@ -165,7 +165,7 @@ def test_a_day_has_the_hours_that_its_zone_gives_it(date, zone, start, end):
     assert (found.micros[0], found.last[0]) == (instant(start), instant(end) - 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(-7_000, 24_000),
     st.sampled_from(["America/Havana", "Asia/Amman", "America/St_Johns", "Africa/Cairo", "Asia/Beirut", "Etc/UTC"]),
@@ -313,7 +313,7 @@ def test_typed_dates_lose_the_time_of_day():
     assert (found.micros[0], found.date_only[0]) == (20_148 * DAY, True)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.datetimes(datetime(1950, 1, 1), datetime(2037, 1, 1)),
     st.sampled_from(

@@ -25,7 +25,7 @@ from graphs.store import fingerprint
 
 HOUR = 3_600_000_000
 _seeds = st.integers(0, 10_000)
-_few = settings(max_examples=12, deadline=None, derandomize=True)
+_few = settings(max_examples=12, derandomize=True)
 
 Logs = Callable[..., EventLog]
 Rows = Callable[..., Any]
@@ -124,7 +124,7 @@ def test_a_label_that_has_become_known_is_seen(
     assert {key for key in one if one[key] != two[key]} == {("payment", "e2"), ("user", "u1", HOUR + 1)}
 
 
-@settings(max_examples=3, deadline=None, derandomize=True)
+@settings(max_examples=3, derandomize=True)
 @given(seed=_seeds)
 def test_a_model_learns_nothing_from_labels_that_come_after_it_was_made(random_log: Logs, seed: int) -> None:
     log = random_log(seed, 90)

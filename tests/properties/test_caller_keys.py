@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gnn.embed import Embedder
@@ -48,9 +48,7 @@ _tables = st.lists(
     max_size=8,
     unique_by=lambda r: r[0],
 )
-PROPERTY = settings(
-    max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+PROPERTY = settings(max_examples=25, derandomize=True)
 
 
 def there(key: str | None) -> str | None:

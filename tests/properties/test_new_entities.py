@@ -24,7 +24,7 @@ LATER = 400 * HOUR
 """After everything that the random logs hold."""
 
 ROLES = ("sender", "receiver", "card", "device")
-_few = settings(max_examples=15, deadline=None, derandomize=True)
+_few = settings(max_examples=15, derandomize=True)
 _texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 
 Row = dict[str, Any]

@@ -23,7 +23,7 @@ from graphs.temporal_graph import TemporalGraph
 
 FILES = ("bundle.yaml", "spaces.safetensors", "vocabularies.parquet", "weights.safetensors")
 ENDINGS = {".yaml", ".safetensors", ".parquet", ".npy", ".arrow", ".json"}
-_few = settings(max_examples=12, deadline=None, derandomize=True)
+_few = settings(max_examples=12, derandomize=True)
 
 Saying = Callable[..., dict[Any, Any]]
 Draw = Callable[..., Bundle]
@@ -141,7 +141,7 @@ def test_a_yaml_that_calls_is_refused_and_not_run(whole: dict[str, bytes], tmp_p
     assert not (tmp_path / "sprung").exists()
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(name=st.sampled_from(FILES), at=st.floats(0, 1), noise=st.binary(min_size=1, max_size=40), cut=st.booleans())
 def test_a_damaged_file_is_read_or_refused_in_words_and_nothing_else(
     whole: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory, name: str, at: float, noise: bytes, cut: bool

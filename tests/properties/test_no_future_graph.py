@@ -21,7 +21,7 @@ _Rows = list[dict[str, Any]]
 
 _seeds = st.integers(0, 10_000)
 _instants = st.integers(0, 40).map(lambda slot: slot * 9 * _HOUR)
-_few = settings(max_examples=40, deadline=None, derandomize=True)
+_few = settings(max_examples=40, derandomize=True)
 
 
 def _visible(row: dict[str, Any]) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gnn.blocks import NetworkInputs, embed_all
@@ -23,7 +23,7 @@ from graphs.events import EventLog
 from graphs.temporal_graph import TemporalGraph
 
 BEHAVIOUR = BehaviourSpec(windows_hours=(24,), label_windows_hours=(24,))
-PROPERTY = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+PROPERTY = settings(max_examples=15)
 
 
 def columns_of(graph: TemporalGraph) -> Any:

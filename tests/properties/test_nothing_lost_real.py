@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphs.errors import DataError
@@ -18,9 +18,7 @@ from graphs.ingest import ingest
 from graphs.schema import DataSchema
 
 SETS = ("sffsd", "fdh", "p2p")
-PROPERTY = settings(
-    max_examples=5, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+PROPERTY = settings(max_examples=5, derandomize=True)
 
 Tables = Any
 """`RealTables` of conftest.py."""

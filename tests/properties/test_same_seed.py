@@ -30,7 +30,7 @@ BEHAVIOUR = BehaviourSpec(windows_hours=(24,), label_windows_hours=(24,))
 MODEL = SageSpec(width=8, message_width=4, layers=2, k=3, node_k=3, bins=2, column_dropout=0.1)
 TRAINER = TrainerSpec(epochs=2, block=30, label_lag=0.5, members=2)
 SHORT = TrainerSpec(epochs=1, block=2048, label_lag=0.5)
-_few = settings(max_examples=4, deadline=None, derandomize=True)
+_few = settings(max_examples=4, derandomize=True)
 
 
 def trained(log: EventLog, who: str, seed: int, trainer: TrainerSpec = TRAINER) -> TrainedNetworks:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gnn.embed import HALF_WEIGHT_AGE, Embedder, rotated, weighted_mean
@@ -17,7 +17,7 @@ from gnn.embedding_table import vectors_of
 from graphs.errors import NotFoundError
 from graphs.events import MISSING, EventLog
 
-PROPERTY = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+PROPERTY = settings(max_examples=10)
 
 Logs = Callable[..., EventLog]
 Embedders = Callable[..., Embedder]

@@ -157,7 +157,7 @@ def persons_by_hand(log, web):
     return {node: len(persons) for node, persons in found.items()}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), cap=st.integers(1, 5))
 def test_distances_are_those_of_networkx_without_hubs(random_log, seed, cap):
     log = random_log(seed, 25)
@@ -173,7 +173,7 @@ def test_distances_are_those_of_networkx_without_hubs(random_log, seed, cap):
         assert sweep.hops[start] == (expected if expected <= 8 else -1)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10_000))
 def test_persons_are_counted_up_to_the_cap(random_log, seed):
     log = random_log(seed, 40)
@@ -183,7 +183,7 @@ def test_persons_are_counted_up_to_the_cap(random_log, seed):
     assert counted.tolist() == [min(by_hand[node], 4) for node in sorted(by_hand)]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10_000))
 def test_paths_are_the_cheapest_simple_ones(workspace_of, random_log, seed):
     log = random_log(seed, 14)
@@ -200,7 +200,7 @@ def test_paths_are_the_cheapest_simple_ones(workspace_of, random_log, seed):
     made.close()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10_000))
 def test_nearness_is_personalised_pagerank(random_log, seed):
     log = random_log(seed, 30)
@@ -221,7 +221,7 @@ def test_nearness_is_personalised_pagerank(random_log, seed):
     assert pushed == pytest.approx(exact, abs=1e-6)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10_000))
 def test_what_two_nodes_have_together_is_told_event_by_event(random_log, seed):
     log = random_log(seed, 40)

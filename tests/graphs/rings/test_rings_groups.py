@@ -4,7 +4,7 @@ import networkx as nx
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from graphs.rings.communities import communities
@@ -52,7 +52,6 @@ def test_nobody_linked_is_in_no_community():
 # ---- components
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)), max_size=30))
 def test_components_are_those_of_networkx(edges):
     left, right = np.array(edges, np.int64).reshape(-1, 2).T
@@ -144,7 +143,6 @@ def test_a_ring_without_successor_is_dormant_and_can_be_revived():
     assert awake.changes == (("R-1", "revived", None, 1.0),)
 
 
-@settings(deadline=None)
 @given(st.lists(st.frozensets(st.sampled_from("abcdefghij"), min_size=2), max_size=6), st.integers(0, 5))
 def test_ids_are_never_given_twice(groups, cut):
     before = [Earlier(f"R-{place}", ring, 1) for place, ring in enumerate(groups[:cut])]

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from graphs.rings import metrics
@@ -102,7 +102,6 @@ def test_an_id_switch_is_another_id_that_does_not_bear_the_old_one():
     assert metrics.id_switches_per_100(days, rings("abc")) == pytest.approx(100 / 3)
 
 
-@settings(deadline=None)
 @given(st.lists(st.frozensets(st.sampled_from("abcdefgh"), min_size=1), min_size=1, max_size=6, unique=True))
 def test_the_truth_itself_is_perfect(true):
     assert metrics.ring_recall(true, true) == metrics.precision_at(true, true, 99) == 1

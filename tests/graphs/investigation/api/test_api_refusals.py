@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 from fastapi.responses import HTMLResponse
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphs.investigation.app import create_app
@@ -184,7 +184,7 @@ QUESTIONS = [
 
 
 @pytest.mark.parametrize(("path", "parameter"), QUESTIONS)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15)
 @given(text=TEXTS)
 def test_no_text_is_taken_for_anything_but_text(clients, path, parameter, text):
     quoted = quote(text, safe="")
@@ -195,7 +195,7 @@ def test_no_text_is_taken_for_anything_but_text(clients, path, parameter, text):
         told(answer, answer.status_code)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(text=TEXTS)
 def test_what_is_written_comes_back_as_it_was(clients, shared, text):
     answer = clients["admin"].call("POST", "/cases/C-2/notes", {"text": text})

@@ -43,7 +43,7 @@ def test_the_api_keeps_what_its_document_promises(operations, shared, tag, mode)
         if mode is GenerationMode.NEGATIVE and not (operation.query or operation.path_parameters or operation.body):
             continue
 
-        @settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=4, derandomize=True, suppress_health_check=list(HealthCheck))
         @given(case=operation.as_strategy(generation_mode=mode))
         def holds(case):
             case.headers["Authorization"] = f"Bearer {key}"

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from console_browser import SETTINGS, Parsed, browser
 from finder_runs import day, ring, write_run
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphs.errors import ConfigError
@@ -93,7 +93,7 @@ def test_every_id_has_a_page_of_its_own(world, spike):
     check(answer.text)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15)
 @given(hostile)
 def test_whatever_is_asked_for_comes_back_as_text(world, text):
     _, lea = world
@@ -106,7 +106,7 @@ def test_whatever_is_asked_for_comes_back_as_text(world, text):
         check(answer.text)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8)
 @given(hostile)
 def test_whatever_is_written_comes_back_as_text_and_no_formula(world, text):
     _, lea = world
@@ -128,7 +128,7 @@ def test_exports_of_hostile_data_are_safe_and_whole(world):
     assert lea.get("/cases/C-1/export.pdf").content.startswith(b"%PDF-")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(hostile)
 def test_an_address_of_an_entity_never_leaves_the_console(key):
     address = entity_url(Entity("user", key, key, False))
@@ -136,7 +136,7 @@ def test_an_address_of_an_entity_never_leaves_the_console(key):
     assert not target.netloc and target.path.startswith("/entity/user/") and address.isascii()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(hostile)
 def test_a_way_back_never_leaves_the_console(target):
     found = local(target)
