@@ -52,8 +52,8 @@ class Categorical:
 class EntityAttributes:
     """What is recorded of entities of one type, in versions: row j holds from `known_time[j]` on.
 
-    Rows are sorted by (entity, known_time). `entity` (rows,) int32; `known_time` (rows,) int64 µs UTC, ALWAYS
-    where the table has no known time; numeric columns (rows,) float64 with NaN for missing.
+    Rows are sorted by (entity, known_time), one of each. `entity` (rows,) int32; `known_time` (rows,) int64 µs UTC,
+    ALWAYS where the table has no known time; numeric columns (rows,) float64 with NaN for missing.
     """
 
     entity: np.ndarray

@@ -50,13 +50,13 @@ def known_at(log: EventLog, time: int) -> EventLog:
             for kind, found in log.entity_labels.items()
         },
     )
-    return _renumber(cut)
+    return _renumber(cut, drop_unheard_of=True)
 
 
 def without_events_of(log: EventLog, other: EventLog) -> EventLog:
     """Return `log` without the events that `other` holds too, by type and id: what `other` says of them stands."""
     kept = np.flatnonzero(places_in(event_keys(log), event_keys(other)) == MISSING)
-    return log if len(kept) == len(log) else _renumber(_take_events(log, kept))
+    return log if len(kept) == len(log) else _renumber(_take_events(log, kept), drop_unheard_of=True)
 
 
 def with_labels_of(log: EventLog, other: EventLog) -> EventLog:
@@ -138,7 +138,7 @@ def union(log: EventLog, more: EventLog) -> EventLog:
         entity_labels=_join_entity_labels(log, more, ids, codes),
     )
     in_order = len(log) == 0 or len(more) == 0 or log.event_time[-1] < more.event_time[0]
-    return _renumber(joined if in_order else _take_events(joined, _canonical_order(joined)))
+    return _renumber(joined if in_order else _take_events(joined, _canonical_order(joined)), drop_unheard_of=False)
 
 
 def _labels_known_at(label: np.ndarray, known_time: np.ndarray, time: int) -> tuple[np.ndarray, np.ndarray]:
@@ -186,14 +186,15 @@ def _look_up(table: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return padded[codes]
 
 
-def _renumber(log: EventLog) -> EventLog:
-    """Give entities the codes of first appearance, then by id those known otherwise; drop those not known at all."""
+def _renumber(log: EventLog, *, drop_unheard_of: bool) -> EventLog:
+    """Give entities the codes of first appearance, then by id the others, or those alone of which an attribute version
+    or a verdict speaks."""
     ids, entities = dict(log.entity_ids), log.entities.copy()
     attributes, labels = dict(log.attributes), dict(log.entity_labels)
     for kind, keys in log.entity_ids.items():
         columns = role_columns(log, kind)
         codes, count = _number_by_appearance(log.entities, columns, len(keys))
-        others = np.zeros(len(keys), bool)
+        others = np.full(len(keys), not drop_unheard_of)
         if kind in attributes:
             others[attributes[kind].entity] = True
         if kind in labels:
@@ -302,7 +303,9 @@ def _join_categorical(mine: Mapping[str, Categorical], theirs: Mapping[str, Cate
     joined = {}
     for name, column in mine.items():
         values, codes = _extend(column.values, theirs[name].values)
-        joined[name] = Categorical(np.concatenate([column.codes, _look_up(codes, theirs[name].codes)]), values)
+        both = np.concatenate([column.codes, _look_up(codes, theirs[name].codes)])
+        by_text = pc.sort_indices(values).to_numpy()
+        joined[name] = Categorical(_look_up(np.argsort(by_text), both), values.take(pa.array(by_text)))
     return joined
 
 
@@ -311,13 +314,22 @@ def _join_attributes(log: EventLog, more: EventLog, codes: Mapping[str, np.ndarr
     for kind, theirs in more.attributes.items():
         theirs = replace(theirs, entity=codes[kind][theirs.entity])
         mine = log.attributes.get(kind, _take_versions(theirs, np.empty(0, np.int64)))
-        joined[kind] = EntityAttributes(
+        both = EntityAttributes(
             np.concatenate([mine.entity, theirs.entity]),
             np.concatenate([mine.known_time, theirs.known_time]),
             _join_numeric(mine.numeric, theirs.numeric),
             _join_categorical(mine.categorical, theirs.categorical),
         )
+        joined[kind] = _take_versions(both, _last_of_each_instant(both))
     return joined
+
+
+def _last_of_each_instant(found: EntityAttributes) -> np.ndarray:
+    """Rows by (entity, known time), the last one alone of those that have both in common."""
+    order = np.lexsort((found.known_time, found.entity))
+    last = np.ones(len(order), bool)
+    last[:-1] = (np.diff(found.entity[order]) != 0) | (np.diff(found.known_time[order]) != 0)
+    return order[last]
 
 
 def _join_entity_labels(
@@ -335,8 +347,9 @@ def _join_entity_labels(
             label[: len(mine.label)], known[: len(mine.label)] = mine.label, mine.known_time
         if kind in more.entity_labels:
             theirs = more.entity_labels[kind]
-            earlier = theirs.known_time < known[codes[kind]]
-            rows = codes[kind][earlier]
-            label[rows], known[rows] = theirs.label[earlier], theirs.known_time[earlier]
+            rows = codes[kind]
+            holds = (theirs.known_time < known[rows]) | (label[rows] == UNLABELLED)
+            rows = rows[holds]
+            label[rows], known[rows] = theirs.label[holds], theirs.known_time[holds]
         joined[kind] = EntityLabels(label, known)
     return joined

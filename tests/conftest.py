@@ -167,10 +167,11 @@ def _categorical(rows: Sequence[Row], name: str) -> Categorical:
 def _attributes(rows: Sequence[Row], keys: Mapping[str, Mapping[str, int]]) -> dict[str, EntityAttributes]:
     found = {}
     for kind in sorted({row["type"] for row in rows if "known" in row}):
-        mine = sorted(
-            (row for row in rows if row["type"] == kind and "known" in row),
-            key=lambda row: (keys[kind][row["id"]], row["known"]),
-        )
+        # As ingest has it: one version of an entity per instant.
+        versions = {
+            (keys[kind][row["id"]], row["known"]): row for row in rows if row["type"] == kind and "known" in row
+        }
+        mine = [versions[at] for at in sorted(versions)]
         found[kind] = EntityAttributes(
             entity=np.array([keys[kind][row["id"]] for row in mine], np.int32),
             known_time=_column(mine, "known", ALWAYS, np.int64),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from graphs.errors import ConfigError, DataError, NotFoundError
-from graphs.events import ALWAYS, EventLog, Role
+from graphs.events import ALWAYS, NEVER, UNLABELLED, EventLog, Role
 from graphs.history import known_at
 from graphs.store import fingerprint
 from graphs.temporal_graph import TemporalGraph
@@ -74,6 +74,26 @@ def test_append_equals_building_from_all(
     graph = TemporalGraph.build(log_from_rows(first, entities[:14]))
     appended = graph.append(log_from_rows(second, entities[14:]))
     _assert_same(appended, TemporalGraph.build(log_from_rows(rows, entities)), spelt_out)
+
+
+@pytest.mark.parametrize(
+    "users",
+    [
+        pytest.param([], id="categories are numbered by their text"),
+        pytest.param([{"label": 1, "label_known": NEVER}], id="a verdict that nobody will know"),
+        pytest.param([{"label": UNLABELLED, "label_known": NEVER}], id="somebody of whom nothing is said"),
+        pytest.param([{"known": 5, "tier": "gold", "limit": 2.0}], id="a version that both bring"),
+    ],
+)
+def test_append_makes_the_very_log_of_all_rows(
+    users: list[dict[str, Any]], log_from_rows: Callable[..., EventLog]
+) -> None:
+    one = {"id": "a", "type": "payment", "time": 1, "sender": "u", "channel": "web"}
+    other = {"id": "b", "type": "payment", "time": 2, "sender": "v", "channel": "app"}
+    users = [{"type": "user", "id": "x"} | row for row in users]
+    for before in ([], users):
+        appended = TemporalGraph.build(log_from_rows([one], before)).append(log_from_rows([other], users)).log
+        assert fingerprint(appended) == fingerprint(log_from_rows([one, other], users))
 
 
 def _assert_same(graph: TemporalGraph, twin: TemporalGraph, spelt_out: Callable[[EventLog], dict[str, Any]]) -> None:
