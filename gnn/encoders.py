@@ -114,7 +114,7 @@ def squash(values: np.ndarray) -> np.ndarray:
 
 
 def attribute_columns(log: EventLog, entity_type: str, entities: np.ndarray, times: np.ndarray) -> Columns:
-    """Attributes of entities (n,) as of times (n,), as recorded strictly by then."""
+    """Attributes of entities (n,) as of times (n,), as known by then."""
     if entity_type not in log.attributes:
         return Columns((), np.zeros((len(entities), 0), np.float32), {})
     numeric, text = attributes_as_of(log, entity_type, entities, times)

@@ -55,10 +55,10 @@ def to_hetero_data(graph: TemporalGraph, as_of: int | None = None) -> HeteroData
     """Return the graph as it stood at `as_of` (µs UTC; None = all of it) as a PyG `HeteroData`.
 
     Events have `x` (events, columns) float32 with NaN for missing and the names in `columns`, `time` and
-    `visible_time` (events,) int64 µs UTC, `y` (events,) int64 with -1 where no label is known yet. Entities have `x`
-    (their numeric attributes as of then) and, where entities are labelled, `y`. Edges have `time`, the visible time
-    of their event, and stand in the order of time. `ids` are the caller's own keys, by node (like `columns` an Arrow
-    array, which PyG's loaders leave alone).
+    `visible_time` (events,) int64 µs UTC, `y` (events,) int64 with -1 where no label is known by then. Entities have
+    `x` (their numeric attributes as of then) and, where entities are labelled, `y`. Edges have `time`, the visible
+    time of their event, and stand in the order of time. `ids` are the caller's own keys, by node (like `columns` an
+    Arrow array, which PyG's loaders leave alone).
 
     Raises ConfigError where an entity type has the name of events.
 
@@ -66,13 +66,13 @@ def to_hetero_data(graph: TemporalGraph, as_of: int | None = None) -> HeteroData
     >>> data["event", "card", "card"].edge_index
     """
     graph = graph if as_of is None else graph.as_of(as_of)
-    log, now = graph.log, NEVER if as_of is None else as_of
+    log, now = graph.log, NEVER - 1 if as_of is None else as_of
     if EVENT in log.entity_types:
         raise ConfigError(f"entity type '{EVENT}': in this view events have the name; call the type otherwise")
     data = HeteroData()
     columns = event_columns(log)
     data[EVENT].x, data[EVENT].columns = torch.from_numpy(columns.numeric), pa.array(columns.names, pa.string())
-    data[EVENT].time = torch.from_numpy(log.event_time)
+    data[EVENT].time = torch.tensor(log.event_time)  # a copy: the graph's own may be mapped from a file
     data[EVENT].visible_time = torch.from_numpy(log.visible_time)
     data[EVENT].y = torch.from_numpy(_known_labels(log.label, log.label_known_time, now))
     data[EVENT].ids = log.event_ids

@@ -170,7 +170,8 @@ class TemporalGraph:
     def to_networkx(
         self, entity_type: str, entity_id: str, *, hops: int = 2, as_of: int | None = None, last: int = 50
     ) -> nx.MultiGraph:
-        """Return the surroundings of one entity, for a look: each entity's `last` events before `as_of`.
+        """Return the surroundings of one entity, for a look: each entity's `last` events before `as_of`
+        (µs UTC; None = all of them).
 
         Nodes are entities `(type, id)` and events `("event", event type, id)` with time (µs UTC), amount and the
         label known then (None if none); an edge joins an event to an entity and carries the role. One hop leads
@@ -181,7 +182,7 @@ class TemporalGraph:
         start = pc.index(self.log.entity_ids[entity_type], entity_id).as_py()
         if start < 0:
             raise NotFoundError(f"no {entity_type} has the id given")
-        now = NEVER if as_of is None else as_of
+        now = NEVER - 1 if as_of is None else as_of
         around = nx.MultiGraph()
         around.add_node((entity_type, entity_id))
         border, met = [(entity_type, start)], {(entity_type, start)}

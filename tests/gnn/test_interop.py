@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from torch_geometric.loader import NodeLoader
 from torch_geometric.sampler import HeteroSamplerOutput, NodeSamplerInput
 
 from gnn.interop import TemporalSampler, to_hetero_data
-from graphs.events import MISSING, EventLog
+from graphs.events import MISSING, NEVER, EventLog
 from graphs.temporal_graph import TemporalGraph
 
 ROWS = [
@@ -77,6 +78,20 @@ def test_as_of_leaves_out_what_was_not_known(graph: TemporalGraph) -> None:
     assert data["event"].ids.to_pylist() == ["a", "b"]
     assert data["event"].y.tolist() == [-1, 0]
     assert data["card"].ids.to_pylist() == ["c1"]
+
+
+def test_what_nobody_will_know_is_not_in_it(log_from_rows: Callable[..., EventLog]) -> None:
+    limit = {"type": "user", "id": "u1", "known": NEVER, "limit": 5.0, "label": 1, "label_known": NEVER}
+    data = to_hetero_data(TemporalGraph.build(log_from_rows([ROWS[0] | {"label_known": NEVER}], [limit])))
+    assert (data["event"].y.tolist(), data["user"].y.tolist()) == ([-1], [-1])
+    assert torch.isnan(data["user"].x).all()
+
+
+def test_a_graph_mapped_from_files_is_left_alone(graph: TemporalGraph, tmp_path: Path) -> None:
+    graph.save(tmp_path)
+    mapped = TemporalGraph.load(tmp_path)
+    to_hetero_data(mapped)["event"].time += 1
+    assert mapped.log.event_time.tolist() == graph.log.event_time.tolist()
 
 
 def test_events_of_the_same_instant_do_not_see_each_other(graph: TemporalGraph) -> None:

@@ -177,6 +177,12 @@ def test_the_surroundings_hold_the_past_and_nothing_else(log_from_rows: Callable
     assert [data["role"] for *_, data in around.edges(("user", "v"), data=True)] == ["sender"]
 
 
+def test_the_surroundings_tell_no_label_that_nobody_will_know(log_from_rows: Callable[..., EventLog]) -> None:
+    row = {"id": "a", "type": "payment", "time": 1, "sender": "u", "label": 1, "label_known": NEVER}
+    around = TemporalGraph.build(log_from_rows([row])).to_networkx("user", "u")
+    assert around.nodes["event", "payment", "a"]["label"] is None
+
+
 def test_one_hop_ends_at_the_neighbours(log_from_rows: Callable[..., EventLog]) -> None:
     rows = [
         {"id": "a", "type": "payment", "time": 1, "sender": "u", "device": "d"},
