@@ -75,7 +75,9 @@ def _ways(log: EventLog, entity_type: str) -> list[tuple[int, int]]:
 
 
 def _partners(log: EventLog, entity_type: str) -> list[str]:
-    return [kind for kind in types_with_roles(log) if kind != entity_type]
+    """The types that an entity meets in events: none for one that only entity tables know."""
+    met = types_with_roles(log)
+    return [kind for kind in met if kind != entity_type] if entity_type in met else []
 
 
 def _first_meetings(log: EventLog, partner: str, entity_type: str) -> tuple[np.ndarray, np.ndarray]:

@@ -53,6 +53,11 @@ def test_nobody_and_somebody_without_a_past_have_none(log_from_rows: Callable[..
     assert np.isnan(habits_of(log, "user", [MISSING, 0], [9, 1]).values).all()
 
 
+def test_a_type_without_a_role_has_no_habits(log_from_rows: Callable[..., EventLog]) -> None:
+    shop = {"type": "shop", "id": "s", "known": 0, "tier": "gold", "limit": 1.0}
+    assert habits_of(log_from_rows([payment(0, 1, sender="u1")], [shop]), "shop", [0], [9]).names == ()
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_every_habit_equals_its_definition(seed: int, random_log: Callable[..., EventLog]) -> None:
     log = random_log(seed)
