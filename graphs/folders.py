@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
-from graphs.errors import ConfigError
+from graphs.errors import ConfigError, NotFoundError, RingtraceError
+
+T = TypeVar("T")
 
 RECORDS = ("config.yaml", "run.json", "validation.json")
 """What a run says of itself, beside its results and its log."""
@@ -55,6 +58,42 @@ def whole_folder(folder: Path, mark: str, what: str) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def read_whole(folder: Path, mark: str, what: str, read: Callable[[], T]) -> T:
+    """What `read` makes of `folder`: all of one folder, also where `whole_folder` replaces it meanwhile.
+
+    Raises NotFoundError where there is no `mark`, and ConfigError where what is there cannot be read as a `what`.
+    """
+    while True:
+        before = _written(folder / mark)
+        if before is None:
+            raise NotFoundError(f"{folder.absolute()} holds no {what}")
+        try:
+            found = read()
+        except (RingtraceError, OSError, ValueError, LookupError, TypeError, EOFError) as error:
+            if _written(folder / mark) != before:
+                continue
+            if isinstance(error, RingtraceError):
+                raise
+            said = str(error).partition("\n")[0]
+            raise ConfigError(
+                f"{folder}: the {what} cannot be read: {type(error).__name__}: {said}. Copy it whole, or make it anew"
+            ) from error
+        if _written(folder / mark) == before:
+            return found
+
+
+def _written(mark: Path) -> tuple[int, int] | None:
+    """What no other file of this name has; None if there is none, nor one about to be moved there."""
+    for wait_seconds in (0.05, 0):
+        try:
+            found = mark.stat()
+        except OSError:
+            time.sleep(wait_seconds)
+        else:
+            return found.st_ino, found.st_mtime_ns
+    return None
 
 
 def verb_of(folder: Path) -> str | None:

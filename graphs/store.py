@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from graphs.errors import ConfigError, NotFoundError
+from graphs.errors import ConfigError
 from graphs.events import Categorical, EntityAttributes, EntityLabels, EventLog, Role
-from graphs.folders import whole_folder
+from graphs.folders import read_whole, whole_folder
 
 FORMAT = 1
 LOG = ("log.json", "event log")
@@ -36,10 +36,15 @@ def save_log(log: EventLog, folder: Path) -> None:
 
 
 def load_log(folder: Path) -> EventLog:
-    """The log that `save_log` wrote, its columns mapped from the files. Raises NotFoundError if there is none."""
+    """The log that `save_log` wrote, its columns mapped from the files.
+
+    Raises NotFoundError if there is none, ConfigError if it cannot be read.
+    """
     folder = Path(folder)
-    if not (folder / "log.json").is_file():
-        raise NotFoundError(f"{folder.absolute()} holds no event log")
+    return read_whole(folder, *LOG, lambda: _load(folder))
+
+
+def _load(folder: Path) -> EventLog:
     facts = json.loads((folder / "log.json").read_text())
     if facts["format"] != FORMAT:
         raise ConfigError(f"{folder}: written in format {facts['format']}, this version reads {FORMAT}; ingest again")

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from graphs.errors import ConfigError, NotFoundError
 from graphs.events import MISSING, NEVER, UNLABELLED, EventLog
-from graphs.folders import whole_folder
+from graphs.folders import read_whole, whole_folder
 from graphs.history import known_at, union
 from graphs.store import load_log, save_log
 from graphs.windows import in_order, incidences, last_before, order_by_time, role_columns
@@ -150,10 +150,15 @@ class TemporalGraph:
 
     @classmethod
     def load(cls, folder: Path) -> TemporalGraph:
-        """The graph that `save` wrote, its arrays mapped from the files. Raises NotFoundError if there is none."""
+        """The graph that `save` wrote, its arrays mapped from the files.
+
+        Raises NotFoundError if there is none, ConfigError if it cannot be read.
+        """
         folder = Path(folder)
-        if not (folder / _FACTS).is_file():
-            raise NotFoundError(f"{folder.absolute()} holds no graph")
+        return read_whole(folder, *GRAPH, lambda: cls._load(folder))
+
+    @classmethod
+    def _load(cls, folder: Path) -> TemporalGraph:
         facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
         if facts["format"] != _FORMAT:
             raise ConfigError(f"{folder}: format {facts['format']}, this version reads {_FORMAT}; build it again")
@@ -161,11 +166,15 @@ class TemporalGraph:
         def array(name: str) -> np.ndarray:
             return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
 
-        log, timelines = load_log(folder / "log"), {}
+        log, timelines, visible_times = load_log(folder / "log"), {}, array("visible_times")
         for place, kind in enumerate(facts["timelines"]):
             held = {name: array(f"timeline.{place}.{name}") for name in _saved_arrays(late=facts["late"])}
-            timelines[kind] = Timeline(**{"ranks": held["events"]} | held)
-        return cls(log, timelines, array("visible_times"))
+            timelines[kind] = line = Timeline(**{"ranks": held["events"]} | held)
+            # The kernels do not look where they reach.
+            lengths = len(visible_times), len(line.offsets), len(line.events), len(line.roles), len(line.ranks)
+            if lengths != (len(log), len(log.entity_ids[kind]) + 1, *[line.offsets[-1]] * 3):
+                raise ValueError(f"the timeline of '{kind}' is not of this event log")
+        return cls(log, timelines, visible_times)
 
     def to_networkx(
         self, entity_type: str, entity_id: str, *, hops: int = 2, as_of: int | None = None, last: int = 50

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from graphs.folders import kept_records, verb_of, whole_folder
+from graphs.folders import kept_records, read_whole, verb_of, whole_folder
 
 
 def test_the_old_folder_stays_where_the_new_one_cannot_be_moved(tmp_path, monkeypatch):
@@ -23,6 +23,30 @@ def test_the_old_folder_stays_where_the_new_one_cannot_be_moved(tmp_path, monkey
         (made / "mark").write_text("v2")
     assert (folder / "mark").read_text() == "v1"
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def write_version(folder, version):
+    with whole_folder(folder, "mark", "log") as made:
+        (made / "mark").write_text(version)
+        (made / "more").write_text(version)
+
+
+def test_what_is_read_is_of_one_folder(tmp_path):
+    folder, marks = tmp_path / "log", []
+    write_version(folder, "v1")
+
+    def read():
+        marks.append((folder / "mark").read_text())
+        if len(marks) == 1:
+            write_version(folder, "v2")
+        return marks[-1], (folder / "more").read_text()
+
+    assert read_whole(folder, "mark", "log", read) == ("v2", "v2")
+
+
+def test_a_folder_about_to_be_moved_there_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("graphs.folders.time.sleep", lambda seconds: write_version(tmp_path / "log", "v1"))
+    assert read_whole(tmp_path / "log", "mark", "log", (tmp_path / "log" / "more").read_text) == "v1"
 
 
 def stopped_run(folder, seed, *writes):

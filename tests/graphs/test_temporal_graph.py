@@ -141,6 +141,33 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, random_log: Ca
     assert (tmp_path / "thesis.txt").exists()
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("graph.json", b"{"),
+        ("graph.json", b'{"nodes": []}'),
+        ("visible_times.npy", b""),
+        ("log/event_ids.arrow", b"no arrow"),
+        ("timeline.0.events.npy", None),
+    ],
+)
+def test_a_damaged_graph_is_told(
+    file: str, content: bytes | None, tmp_path: Path, random_log: Callable[..., EventLog]
+) -> None:
+    TemporalGraph.build(random_log(0)).save(tmp_path)
+    (tmp_path / file).unlink() if content is None else (tmp_path / file).write_bytes(content)
+    with pytest.raises(ConfigError, match=r"cannot be read: .*Copy it whole, or make it anew"):
+        TemporalGraph.load(tmp_path)
+
+
+def test_timelines_of_another_log_are_refused(tmp_path: Path, random_log: Callable[..., EventLog]) -> None:
+    for seed, count in ((0, 60), (1, 90)):
+        TemporalGraph.build(random_log(seed, count)).save(tmp_path / str(count))
+    (tmp_path / "90" / "timeline.0.offsets.npy").replace(tmp_path / "60" / "timeline.0.offsets.npy")
+    with pytest.raises(ConfigError, match="timeline of 'user' is not of this event log"):
+        TemporalGraph.load(tmp_path / "60")
+
+
 def test_appending_the_same_event_again_is_refused(random_log: Callable[..., EventLog]) -> None:
     graph = TemporalGraph.build(random_log(0))
     with pytest.raises(DataError, match="already has an event"):
