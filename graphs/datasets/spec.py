@@ -11,6 +11,9 @@ from graphs.datasets.rhythm import DAY
 from graphs.datasets.staging import EVASION
 from graphs.errors import ConfigError
 
+_YEARS = (1905, 2199)
+"""What lies between has room, within what can be ingested, for those who were there before and for the last labels."""
+
 
 @dataclass(frozen=True)
 class WorldSpec:
@@ -53,9 +56,16 @@ class WorldSpec:
         most = sum(archetype.members[1] for archetype in ARCHETYPES.values()) / len(ARCHETYPES)
         dials = range(len(EVASION))
         return [
+            (self.seed < 0, f"world.seed: not below 0, got {self.seed}"),
             (
                 not _is_date(self.start),
                 f"world.start: expected a date such as 2025-01-06, got {self.start!r}",
+            ),
+            (
+                _is_date(self.start)
+                and not (_year(_YEARS[0]) <= self.start_time and self.stop_time <= _year(_YEARS[1])),
+                f"world.start, world.days: a period from {_YEARS[0]} until {_YEARS[1]}, got {self.days} days from "
+                f"{self.start}",
             ),
             (self.days < 30, f"world.days: at least 30, got {self.days}"),
             (self.users < 200, f"world.users: at least 200, got {self.users}"),
@@ -97,6 +107,11 @@ class WorldSpec:
     def stop_time(self) -> int:
         """µs UTC, the first instant after the world."""
         return self.start_time + self.days * DAY
+
+
+def _year(year: int) -> int:
+    """Its first instant, µs UTC."""
+    return int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 
 
 def _is_date(text: str) -> bool:

@@ -55,6 +55,14 @@ def test_all_faults_of_a_spec_are_told_at_once() -> None:
         spec("demo", days=3, archetypes={"pyramid": 1.0}, evasion=9)
 
 
+@pytest.mark.parametrize(
+    "change", [{"seed": -1}, {"start": "1500-01-01"}, {"start": "2198-12-31"}, {"days": 30_000_000}]
+)
+def test_a_world_that_nobody_could_make_or_ingest_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=f"world.{next(iter(change))}"):
+        spec("sample", **change)
+
+
 def test_same_spec_same_bytes_other_seed_other_world(tmp_path: Path) -> None:
     for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
         make_world(spec("sample", seed=seed), tmp_path / folder)
