@@ -41,6 +41,7 @@ def whole_folder(folder: Path, mark: str, what: str) -> Iterator[Path]:
     Raises ConfigError if it is anything else.
     """
     check_replaceable(folder, mark, what)
+    folder = folder.resolve()  # a link stays one, and what it leads to is replaced
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     old = made.with_name(f"{made.name}.old")
@@ -147,6 +148,7 @@ def why_not_made(folder: Path) -> str | None:
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a path to write to whose file becomes `path` once the block has ended without an error."""
+    path = path.resolve()
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         made = Path(folder) / path.name
         yield made

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from graphs.folders import kept_records, read_whole, verb_of, whole_folder
+from graphs.folders import kept_records, read_whole, verb_of, whole_folder, write_text
 
 
 def test_the_old_folder_stays_where_the_new_one_cannot_be_moved(tmp_path, monkeypatch):
@@ -29,6 +29,17 @@ def write_version(folder, version):
     with whole_folder(folder, "mark", "log") as made:
         (made / "mark").write_text(version)
         (made / "more").write_text(version)
+
+
+def test_what_a_link_leads_to_is_replaced_and_the_link_stays(tmp_path):
+    write_version(tmp_path / "disk" / "log", "v1")
+    link, file = tmp_path / "log", tmp_path / "notes"
+    link.symlink_to(tmp_path / "disk" / "log")
+    file.symlink_to(tmp_path / "disk" / "notes")
+    write_version(link, "v2")
+    write_text(file, "v2")
+    assert [path.is_symlink() for path in sorted(tmp_path.iterdir())] == [False, True, True]
+    assert (tmp_path / "disk" / "log" / "mark").read_text() == (tmp_path / "disk" / "notes").read_text() == "v2"
 
 
 def test_what_is_read_is_of_one_folder(tmp_path):
