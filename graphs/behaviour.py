@@ -154,6 +154,7 @@ def entity_features(
     log = graph.log
     if entity_type not in log.entity_ids:
         raise NotFoundError(f"entity type '{entity_type}': the graph has {', '.join(log.entity_types)}")
+    graph.check_codes(entity_type, entities)
     plan = _Plan.of(log, spec, entity_type, of_events=False)
     values = np.full((len(entities), len(plan.names)), np.nan, np.float32)
     column = np.asarray(entities, np.int32)[:, None]

@@ -86,6 +86,11 @@ class TemporalGraph:
         }
         return cls(log, timelines, in_order(visible_time, order))
 
+    def check_codes(self, entity_type: str, entities: np.ndarray) -> None:
+        """Assert that these (n,) are codes of this graph, which those of another need not be: kernels do not look."""
+        count = len(self.log.entity_ids[entity_type])
+        assert np.max(entities, initial=MISSING) < count, f"there are {count} of type '{entity_type}' in this graph"
+
     def past(self, times: np.ndarray) -> np.ndarray:
         """How many events are visible strictly before each time (n,), int64: exactly those of the ranks below."""
         return np.searchsorted(self.visible_times, times, side="left")
@@ -106,6 +111,7 @@ class TemporalGraph:
         `entities` (n,) codes (MISSING gives a row of MISSING); `times` (n,) int64 µs UTC. Returns the events
         (n, k) int32 and the role the entity had in each (n, k) int8, MISSING where there are no more.
         """
+        self.check_codes(entity_type, entities)
         events = np.empty((len(entities), k), np.int32)
         roles = np.empty((len(entities), k), np.int8)
         self._write_last(entity_type, entities, self.past(times), events, roles)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from graphs.behaviour import BehaviourSpec, entity_features
 from graphs.errors import ConfigError, DataError, NotFoundError
 from graphs.events import ALWAYS, NEVER, UNLABELLED, EventLog, Role
 from graphs.history import known_at
@@ -217,6 +218,16 @@ def test_one_hop_ends_at_the_neighbours(log_from_rows: Callable[..., EventLog]) 
     ]
     around = TemporalGraph.build(log_from_rows(rows)).to_networkx("user", "u", hops=1)
     assert set(around) == {("user", "u"), ("device", "d"), ("event", "payment", "a")}
+
+
+def test_codes_of_another_graph_are_refused(random_log: Callable[..., EventLog]) -> None:
+    graph = TemporalGraph.build(random_log(0))
+    cut, everybody = graph.as_of(_HOUR), np.arange(len(graph.log.entity_ids["user"]))
+    times = np.zeros(len(everybody), np.int64)
+    with pytest.raises(AssertionError, match="of type 'user' in this graph"):
+        cut.last_events("user", everybody, times, 3)
+    with pytest.raises(AssertionError, match="of type 'user' in this graph"):
+        entity_features(cut, BehaviourSpec(), "user", everybody, times)
 
 
 def test_an_unknown_entity_is_not_found(random_log: Callable[..., EventLog]) -> None:
