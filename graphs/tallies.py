@@ -144,7 +144,9 @@ def tally_entities(
                 row[place + kind] = total[head, 3 + 2 * own_roles + kind]
             place += type_count
             paid = query_amount[query_rows[query]]
-            row[place] = paid / mean if count > 0 and mean != 0 else np.nan
+            # By the total, which is exactly 0 where refunds have taken all back.
+            usual = row[width * (len(windows) - 1) + 2]
+            row[place] = paid / usual if usual != 0 else np.nan
             row[place + 1] = (paid - mean) / spread_of_amount if spread_of_amount > 0 else np.nan
             row[place + 2] = paid / largest if largest != 0 else np.nan
             both = not (np.isnan(paid) or np.isnan(last_amount))

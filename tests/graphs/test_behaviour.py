@@ -182,6 +182,13 @@ def test_one_huge_amount_does_not_swallow_those_after_it(log_from_rows: Callable
     assert _column(log, "sender.mean_1d")[3] == pytest.approx(2.55)
 
 
+def test_there_is_no_ratio_to_a_mean_of_nothing(log_from_rows: Callable[..., EventLog]) -> None:
+    paid = [0.1, 0.7, 0.2, -0.2, -0.7, -0.1, 5.0]
+    log = log_from_rows([_payment(i, i, amount, card="c") for i, amount in enumerate(paid)])
+    assert _column(log, "card.mean")[-1] == 0
+    assert math.isnan(_column(log, "card.amount_to_mean")[-1])
+
+
 def test_a_window_holds_its_start_and_not_its_end(log_from_rows: Callable[..., EventLog]) -> None:
     log = log_from_rows([_payment(i, day, 1.0, card="c") for i, day in enumerate([0, 1, 1, 2])])
     assert _column(log, "card.count_1d") == [0, 1, 1, 2]
