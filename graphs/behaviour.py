@@ -38,6 +38,8 @@ FAMILIES = ("counts", "amounts", "distinct", "recency", "own_history", "labels",
 ASKED_FOR = ("habits", "streaks", "usual")
 """Families that only a spec which names them has."""
 
+_CENTURY_HOURS = 100 * 365 * 24
+
 _HOUR = 3_600_000_000
 _DAY = 24 * _HOUR
 
@@ -73,15 +75,15 @@ class BehaviourSpec:
 
     def __post_init__(self) -> None:
         faults = [
-            f"{name}: {values} must be positive whole hours, ascending"
+            f"{name}: {values} must be positive whole hours, ascending, a century ({_CENTURY_HOURS}) at most"
             for name, values in (
                 ("windows_hours", self.windows_hours),
                 ("label_windows_hours", self.label_windows_hours),
             )
-            if any(hours <= 0 for hours in values) or sorted(set(values)) != list(values)
+            if any(hours not in range(1, _CENTURY_HOURS + 1) for hours in values) or sorted(set(values)) != list(values)
         ]
-        if self.prior_weight < 0:
-            faults.append(f"prior_weight: {self.prior_weight} must not be negative")
+        if not 0 <= self.prior_weight < np.inf:
+            faults.append(f"prior_weight: {self.prior_weight} must be a number, not negative")
         known = (*FAMILIES, *ASKED_FOR)
         unknown = [family for family in self.families if family not in known]
         if unknown:

@@ -338,6 +338,14 @@ def test_bad_choices_are_all_told() -> None:
         BehaviourSpec(windows_hours=(24, 1), prior_weight=-1, families=("degrees",))
 
 
+@pytest.mark.parametrize(
+    "spec", [{"windows_hours": (3_000_000_000,)}, {"label_windows_hours": (0.5,)}, {"prior_weight": math.nan}]
+)
+def test_what_no_window_or_weight_can_be_is_refused(spec: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(spec))):
+        BehaviourSpec(**spec)
+
+
 def test_an_unknown_entity_type_is_named(random_log: Callable[..., EventLog]) -> None:
     graph = TemporalGraph.build(random_log(0))
     with pytest.raises(NotFoundError, match="'phone'"):
