@@ -204,8 +204,10 @@ class TemporalGraph:
         for _ in range(hops):
             reached = []
             for kind, entity in border:
-                found, _ = self.last_events(kind, np.array([entity]), np.array([now]), last)
-                for event in dict.fromkeys(found[found != MISSING].tolist()):
+                # An event stands in a timeline once per role that the entity has in it.
+                deep = last * len(role_columns(self.log, kind))
+                found, _ = self.last_events(kind, np.array([entity]), np.array([now]), deep)
+                for event in list(dict.fromkeys(found[found != MISSING].tolist()))[:last]:
                     reached += _add_event(around, self.log, event, now)
             border = [one for one in dict.fromkeys(reached) if one not in met]
             met.update(border)

@@ -211,6 +211,12 @@ def test_the_surroundings_tell_no_label_that_nobody_will_know(log_from_rows: Cal
     assert around.nodes["event", "payment", "a"]["label"] is None
 
 
+def test_an_event_with_oneself_counts_once(log_from_rows: Callable[..., EventLog]) -> None:
+    rows = [{"id": str(n), "type": "transfer", "time": n, "sender": "u", "receiver": "u"} for n in range(5)]
+    around = TemporalGraph.build(log_from_rows(rows)).to_networkx("user", "u", last=3)
+    assert {node[-1] for node in around if node[0] == "event"} == {"2", "3", "4"}
+
+
 def test_one_hop_ends_at_the_neighbours(log_from_rows: Callable[..., EventLog]) -> None:
     rows = [
         {"id": "a", "type": "payment", "time": 1, "sender": "u", "device": "d"},
