@@ -215,7 +215,7 @@ class _Run:
             level[: self.spans[0][0]] = 0  # what validation left there, a resumed run would not have
         for low, high in tqdm(self.spans, desc=f"epoch {number + 1}", unit="block", leave=False, disable=None):
             total += self._block(low, high, draw)
-        self._refuse_divergence(total)
+        refuse_divergence(total, self.spec, number + 1)
         seconds = time.perf_counter() - began
         rate = sum(high - low for low, high in self.spans) / seconds
         ap = self.validate() if self.fixed_epochs is None else None
@@ -226,14 +226,6 @@ class _Run:
             self.best = (number + 1, ap, weights)
         log.info("epoch %d: loss %.5f, validation AP %s, %.0f events/s", record.epoch, record.loss, ap, rate)
         return record
-
-    def _refuse_divergence(self, said: float | Tensor) -> None:
-        """ConfigError unless all that the network `said`, loss or logits, is finite."""
-        if not torch.isfinite(torch.as_tensor(said)).all():
-            raise ConfigError(
-                f"trainer.lr: training diverged in epoch {len(self.history) + 1}, its loss or scores are not finite; "
-                f"lower trainer.lr ({self.spec.lr:g}) or trainer.clip ({self.spec.clip:g})"
-            )
 
     def _block(self, low: int, high: int, draw: np.random.Generator) -> float:
         rows = np.flatnonzero(self.events.fit[low:high]) if self.events is not None else np.zeros(0, np.int64)
@@ -286,13 +278,13 @@ class _Run:
                 rows = torch.from_numpy(np.flatnonzero(self.events.valid))
                 at = rows.to(self.device)
                 scores = self.model.event_logits(cache.levels[0][at], cache.levels[-1][at])
-                self._refuse_divergence(scores)
+                refuse_divergence(scores, self.spec, len(self.history) + 1)
                 found.append(_average_precision(self.events.label[rows], scores.cpu()))
             for node in self.nodes:
                 rows_of = np.flatnonzero(node.valid)
                 if len(rows_of):
                     scores = node.inputs.logits(self.model, cache, rows_of, start=len(self.inputs))
-                    self._refuse_divergence(scores)
+                    refuse_divergence(scores, self.spec, len(self.history) + 1)
                     found.append(_average_precision(node.label[rows_of], scores.cpu()))
         defined = [value for value in found if value is not None]
         return float(np.mean(defined)) if defined else None
@@ -381,6 +373,15 @@ class _Run:
             rate = _rate(node)
             self.model.node_head(node.inputs.questions.entity_type).head.start_at(rate)
             self.node_weights[place] = self.spec.weight(rate)
+
+
+def refuse_divergence(said: float | Tensor, spec: TrainerSpec, epoch: int) -> None:
+    """ConfigError unless all that a network `said` in an epoch, loss or logits, is finite."""
+    if not torch.isfinite(torch.as_tensor(said)).all():
+        raise ConfigError(
+            f"trainer.lr: training diverged in epoch {epoch}, its loss or scores are not finite; "
+            f"lower trainer.lr ({spec.lr:g}) or trainer.clip ({spec.clip:g})"
+        )
 
 
 def event_loss(logits: Tensor, label: Tensor, weight: float, expected: float) -> Tensor:
