@@ -9,7 +9,7 @@ import json
 import logging
 import platform
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -143,12 +143,14 @@ def train(
         if isinstance(model, SageSpec):
             for name, vectors in bench.test_embeddings(model, networks, seed=seed).items():
                 board.embeddings(name, vectors, np.where(outcomes[name].scored.label == 1, "fraud", "clean").tolist())
-    version = "control or reference, no bundle"
     if isinstance(model, SageSpec) and model.edges != "shuffled":
         version = Bundle(
         model, features, events.roles, events.event_types, bench.taught, networks.spaces, calibrators,
         networks.members, dict(data), facts,
     ).save(folder / "bundle").version  # fmt: skip
+    else:
+        version = "control or reference, no bundle"
+        shutil.rmtree(folder / "bundle", ignore_errors=True)  # one that is there is an earlier run's
     save_log(events, folder / "history")
     config = yaml.safe_dump(told, sort_keys=False)
     _write_outcomes(folder, version, networks, bench, outcomes, ingested, facts, config)
@@ -177,6 +179,7 @@ def evaluate_run(*, run: str, evaluation: EvaluationSpec, output: str) -> Path:
         again = evaluate(scored, compared, evaluation, model=before["model"])
         judged[task] = without_verdict(again, OLDER_WEIGHTS) if began_at else again
     folder.mkdir(parents=True, exist_ok=True)
+    _drop_other_tasks(folder, judged)
     results = {task: again.to_json() for task, again in judged.items()}
     write_json(folder / "metrics.json", {"began_at": began_at, "evaluation": results})
     for task, again in judged.items():
@@ -217,6 +220,8 @@ def score(
     )
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
+    for other in _named(folder / "summary.json") - tables.tables.keys():
+        (folder / f"{other}.parquet").unlink(missing_ok=True)  # an earlier run's, which would pass for this one's
     for name, table in tables.tables.items():
         _write_table(folder / f"{name}.parquet", table)
     write_json(folder / "summary.json", tables.summary)
@@ -375,6 +380,7 @@ def _write_outcomes(
         "history": history,
         "evaluation": {name: outcome.judged.to_json() for name, outcome in outcomes.items()},
     }
+    _drop_other_tasks(folder, outcomes)
     write_json(folder / "metrics.json", metrics)
     for name, outcome in outcomes.items():
         _write_scores(folder / f"test_scores{_suffix(name)}.parquet", outcome)
@@ -387,6 +393,24 @@ def _write_outcomes(
             validation=ingested.report,
             config=config,
         )
+
+
+def _drop_other_tasks(folder: Path, tasks: Collection[str]) -> None:
+    """Remove what an earlier run left in `folder` of tasks that this one has not: it would pass for this one's."""
+    for task in _named(folder / "metrics.json", "evaluation") - set(tasks):
+        for name in (f"test_scores{_suffix(task)}.parquet", f"report{_suffix(task)}.html"):
+            (folder / name).unlink(missing_ok=True)
+
+
+def _named(path: Path, *keys: str) -> set[str]:
+    """The names below `keys` in a file of JSON that an earlier run has left; none where there is no such file."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        for key in keys:
+            told = told[key]
+    except (OSError, ValueError, LookupError, TypeError):
+        return set()
+    return set(told) if isinstance(told, dict) else set()
 
 
 def _suffix(task: str) -> str:

@@ -140,13 +140,17 @@ def fit(
     The best epoch is the one of highest validation AP (mean over the targets that have one); where validation is
     undefined, the last. With `epochs` it runs just that many and keeps the last: that is the refit. With
     `checkpoint`, a killed run goes on from its last whole epoch and ends bit for bit where it would have; on other
-    data a new training begins at the weights it left. Raises ConfigError where the checkpoint is of a training that
+    data a new training begins at the weights it left. `on_epoch` is told of every epoch, first of those that were done
+    before a kill. Raises ConfigError where the checkpoint is of a training that
     was told otherwise, or has learnt what is judged now, where there is no label to fit, or the loss grows beyond all
     bounds.
     """
     run = _Run(model, inputs, spec, seed, events, tuple(nodes), epochs)
     if checkpoint is not None:
         run.load(checkpoint)
+    if on_epoch is not None:
+        for record in run.history:
+            on_epoch(record)
     with tqdm(total=spec.epochs if epochs is None else epochs, initial=len(run.history), unit="epoch", desc="train",
               disable=None) as bar:  # fmt: skip
         while not run.finished:

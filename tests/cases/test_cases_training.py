@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from graphs.config import run
 
@@ -134,6 +135,29 @@ def test_a_finished_run_stays_whole_where_another_fails(folder: Path, trained: P
     assert run("train", [*where, f'data.path="{good}"', "seed=4", f'resume_from="{trained}"']) == 2
     assert run("ingest", ["data=payments", f'data.path="{good}"', f'output="{kept}"']) == 2
     assert {path: path.read_bytes() for path in kept.rglob("*") if path.is_file() and path.suffix != ".log"} == before
+
+
+BOTH = ("task=events_and_users", "task.nodes.0.every_days=1", "task.nodes.0.active_days=3")
+
+
+def test_nothing_of_an_earlier_run_passes_for_what_the_next_one_there_says(folder: Path, tmp_path: Path) -> None:
+    where, again = tmp_path / "run", tmp_path / "again"
+    for settings, kinds in ((BOTH, {"", "_user"}), (("model=hetero_sage",), {""})):
+        train(write(tmp_path / "history.csv", payments()), where, *settings)
+        assert run("evaluate", [f'run="{where}"', f'output="{again}"']) == 0
+        assert {path.stem.removeprefix("test_scores") for path in where.glob("test_scores*")} == kinds
+        for judged in (where, again):
+            assert {path.stem.removeprefix("report") for path in judged.glob("report*")} == kinds
+        assert (where / "bundle").exists() == ("_user" in kinds)
+
+
+def test_scores_of_entities_go_when_the_next_run_there_scores_events_alone(folder: Path, tmp_path: Path) -> None:
+    table = write(tmp_path / "history.csv", payments())
+    bundle = train(table, tmp_path / "run", *BOTH) / "bundle"
+    for entities, there in (("[user]", {"events", "user"}), ("[]", {"events"})):
+        told = [f'data.path="{table}"', f'bundle="{bundle}"', "history=false", f'output="{tmp_path / "scores"}"']
+        assert run("score", ["data=payments", *told, f"entities={entities}"]) == 0
+        assert {path.stem for path in (tmp_path / "scores").glob("*.parquet")} == there
 
 
 # ---------------------------------------------------------------- C19 absent types
@@ -286,8 +310,7 @@ def test_a_sweep_is_a_command_like_any_other(folder: Path, trained: Path, tmp_pa
 
 
 def test_every_task_of_a_run_is_judged_again(folder: Path, trained: Path, tmp_path: Path) -> None:
-    task = ["task=events_and_users", "task.nodes.0.every_days=1", "task.nodes.0.active_days=3"]
-    both = train(folder / "history.csv", tmp_path / "both", *task)
+    both = train(folder / "history.csv", tmp_path / "both", *BOTH)
     again = tmp_path / "again"
     assert run("evaluate", [f'run="{both}"', "evaluation.alert_budget=3", f'output="{again}"']) == 0
     assert {path.parent.name for path in (both / "tensorboard").rglob("tensors.tsv")} == {"events", "user"}
@@ -318,6 +341,17 @@ def test_the_network_stands_beside_every_floor(folder: Path, trained: Path, tmp_
     floors = {"class_rate", "lightgbm_raw", "lightgbm_aggregates", "no_edges", "shuffled_edges"}
     assert {name.removeprefix("compared.") for name in scores if name.startswith("compared.")} == floors
     assert len({tuple(scores[name]) for name in ("score", "compared.no_edges", "compared.shuffled_edges")}) == 3
+
+
+def test_tensorboard_shows_one_training_from_its_first_epoch_on(folder: Path, trained: Path, tmp_path: Path) -> None:
+    where = tmp_path / "run"
+    train(folder / "history.csv", where, "seed=4")
+    train(folder / "history.csv", where, "seed=3", f'resume_from="{trained}"')
+    board = EventAccumulator(str(where / "tensorboard")).Reload()
+    losses = [
+        (record["epoch"], record["loss"]) for record in json.loads((where / "metrics.json").read_text())["history"]
+    ]
+    assert [(shown.step, shown.value) for shown in board.Scalars("train/loss")] == losses
 
 
 def test_tensorboard_shows_training_judgement_and_embeddings(trained: Path) -> None:
