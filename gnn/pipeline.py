@@ -30,7 +30,7 @@ from gnn.hetero_sage import HeteroSageSpec
 from gnn.metrics import Undefined, as_json, auc, average_precision
 from gnn.node_task import NodeTask
 from gnn.report import write_report
-from gnn.scoring import check_amounts, score_tables
+from gnn.scoring import check_amounts, past_of, score_tables
 from gnn.splits import RandomSplit, TimeSplit
 from gnn.temporal_sage import SageSpec
 from gnn.trainer import TrainerSpec
@@ -208,11 +208,11 @@ def score(
     model = Bundle.load(Path(bundle))
     schema = DataSchema.from_config(dict(data))
     check_amounts(model, schema)
-    past = Path(bundle).parent / "history"
+    past = past_of(model, Path(bundle)) if history else None
     tables = score_tables(
         model,
         ingest(schema),
-        past if history and past.is_dir() else None,
+        past,
         start=start,
         stop=stop,
         as_of=as_of,

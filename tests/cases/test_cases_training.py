@@ -267,6 +267,19 @@ def test_scoring_the_table_a_model_was_trained_on_counts_every_event_once(traine
     assert score(trained, payments()) == score(trained, payments(), "history=false")
 
 
+def test_a_past_that_is_missing_or_another_is_told(
+    trained: Path, island_run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(trained / "bundle", tmp_path / "copy" / "bundle")
+    where = [f'data.path="{write(tmp_path / "new.csv", [PROBE])}"', f'bundle="{tmp_path / "copy" / "bundle"}"']
+    for code, told in ((4, "history: there is no"), (2, "does not hold the events the model was trained on")):
+        for verb in ("score", "export_embeddings"):
+            caplog.clear()
+            assert run(verb, ["data=payments", *where, f'output="{tmp_path / verb}"']) == code
+            assert told in caplog.text
+        shutil.copytree(island_run / "history", tmp_path / "copy" / "history", dirs_exist_ok=True)
+
+
 def test_a_run_that_is_resumed_ends_in_the_same_model(trained: Path, folder: Path, tmp_path: Path) -> None:
     resumed = train(folder / "history.csv", tmp_path / "resumed", "seed=3", f'resume_from="{trained}"')
     weights = [(each / "bundle" / "weights.safetensors").read_bytes() for each in (trained, resumed)]
