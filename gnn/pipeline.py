@@ -37,6 +37,7 @@ from gnn.trainer import TrainerSpec
 from gnn.workbench import TrainedNetworks, Workbench
 from graphs.behaviour import BehaviourSpec
 from graphs.errors import ConfigError, NotFoundError, check_fields
+from graphs.events import MISSING
 from graphs.folders import check_replaceable, whole_file, write_json
 from graphs.ingest import Ingested, ingest, ingest_into
 from graphs.leaks import refuse_answer_columns
@@ -455,7 +456,7 @@ def _write_scores(path: Path, outcome: Outcome) -> None:
         "amount": amount,
         "score": scored.score,
     }
-    columns |= {f"new.{role}": new for role, new in scored.new_entity.items()}
+    columns |= {f"new.{role}": pa.array(new == 1, mask=new == MISSING) for role, new in scored.new_entity.items()}
     columns |= {f"compared.{n}": said for n, said in outcome.compared.items() if not isinstance(said, Undefined)}
     _write_table(path, pa.table(columns))
 
@@ -471,7 +472,11 @@ def _read_scores(
         return table[name].to_numpy()
 
     amount = column("amount")
-    new = {n.removeprefix("new."): column(n) for n in table.column_names if n.startswith("new.")}
+    new = {
+        name.removeprefix("new."): table[name].cast(pa.int8()).fill_null(MISSING).to_numpy()
+        for name in table.column_names
+        if name.startswith("new.")
+    }
     times = table["event_time"].cast(pa.int64()).to_numpy()
     known = amount if np.isfinite(amount).any() else None
     entity = None if task == EVENTS else column(task)

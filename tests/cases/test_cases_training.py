@@ -204,6 +204,15 @@ def test_c19_a_file_without_any_device_is_scored_and_trained_on(island_run: Path
     assert json.loads((output / "run.json").read_text())["entities"]["device"] == 0
 
 
+def test_c19_payments_without_a_device_have_no_known_device(island_run: Path, tmp_path: Path) -> None:
+    assert run("evaluate", [f'run="{island_run}"', f'output="{tmp_path / "again"}"']) == 0
+    assert pq.read_table(island_run / "test_scores.parquet")["new.device"].null_count == 4
+    for judged in (island_run, tmp_path / "again"):
+        groups = json.loads((judged / "metrics.json").read_text())["evaluation"]["events"]["by_new_entity"]
+        rows = {group["group"]: group["rows"] for group in groups}
+        assert rows["user: new"] + rows["user: known"] == 4 and not any("device" in name for name in rows)
+
+
 # ---------------------------------------------------------------- C22 same data, same seed
 
 
