@@ -7,6 +7,7 @@ override to write instead; relative paths always mean the folder the user is in.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import logging
 import os
@@ -318,7 +319,7 @@ class _Job:
         try:
             verb = check_config(values)
             check_outputs(values)
-            with kept_records(run_folder):
+            with _full_disk_told(), kept_records(run_folder):
                 save_config(values, run_folder)
                 result = verb()
         except RingtraceError as error:
@@ -331,6 +332,17 @@ class _Job:
                 raise _JobFailedError(self.exit_code) from None
             return
         log.info("done: %s", result if isinstance(result, Path) else values.get("output", self.verb))
+
+
+@contextmanager
+def _full_disk_told() -> Iterator[None]:
+    """ConfigError where there is no room for what a verb writes, which is no fault of ours."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        raise ConfigError(f"output: {os.strerror(error.errno)}; make room, or choose another folder") from error
 
 
 class _JobFailedError(Exception):
