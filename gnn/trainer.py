@@ -23,6 +23,9 @@ from graphs.events import MICROSECONDS_PER_DAY, NEVER
 
 log = logging.getLogger(__name__)
 
+MOST_THREADS = 1024
+"""More than this end the process where the machine cannot make them, without a word from anybody."""
+
 
 @dataclass(frozen=True)
 class TrainerSpec:
@@ -56,10 +59,7 @@ class TrainerSpec:
 
     def __post_init__(self) -> None:
         weight, context = self.positive_weight, self.context_days
-        checks = {
-            name: (getattr(self, name) >= 1, "at least 1")
-            for name in ("epochs", "block", "patience", "members", "threads")
-        }
+        checks = {name: (getattr(self, name) >= 1, "at least 1") for name in ("epochs", "block", "patience", "members")}
         checks |= {name: (0 < getattr(self, name) < np.inf, "more than 0") for name in ("lr", "clip")}
         checks |= {
             "weight_decay": (0 <= self.weight_decay < np.inf, "0 or more"),
@@ -69,6 +69,7 @@ class TrainerSpec:
             ),
             "label_lag": (0 <= self.label_lag <= 1, "a share in [0, 1]"),
             "context_days": (context is None or 0 <= context < np.inf, "0 or more, or null"),
+            "threads": (1 <= self.threads <= MOST_THREADS, f"1 to {MOST_THREADS}"),
             "keep_gb": (0 <= self.keep_gb < np.inf, "0 or more"),
             "device": (_device_kind(self.device) in ("cpu", "cuda"), "cpu, cuda or cuda:1 …"),
         }

@@ -226,6 +226,11 @@ class Workbench:
         on_epoch: Callable[[EpochRecord], None] | None = None,
     ) -> TrainedNetworks:
         """Choose the epoch on the validation rows, train the members that are judged, score the test rows."""
+        if self.split.has_validation and not trainer.refit and trainer.members > 1:
+            raise ConfigError(
+                f"trainer.members: got {trainer.members}, but with trainer.refit=false the network that chose the "
+                "epoch is judged, and it is one. Set trainer.members=1, or trainer.refit=true"
+            )
         torch.set_num_threads(trainer.threads)
         began = time.perf_counter()
         if not self.split.has_validation:
