@@ -11,6 +11,7 @@ import yaml
 
 from graphs.config import compose, run
 from graphs.errors import ConfigError, DataError, Fault, NotFoundError
+from graphs.folders import alone_in
 
 BASE = (Path(__file__).parents[2] / "configs" / "base.yaml").read_text()
 TRAIN = """
@@ -187,6 +188,15 @@ def test_our_own_fault_shows_a_masked_traceback_and_says_so(cli):
 def test_a_full_disk_is_told_in_one_line(cli):
     code, told = cli("seed=17")
     assert code == 2 and "output: No space left on device; make room" in told and "Traceback" not in told
+
+
+def test_two_runs_at_once_do_not_mix_in_one_folder(cli):
+    assert cli("output=out")[0] == 0
+    before = Path("out/config.yaml").read_text()
+    with alone_in(Path("out")):
+        code, told = cli("seed=5", "output=out")
+    assert code == 2 and "output: another run is writing to" in told
+    assert Path("out/config.yaml").read_text() == before and cli("seed=5", "output=out")[0] == 0
 
 
 def test_debug_shows_the_traceback(cli, monkeypatch):
