@@ -118,7 +118,7 @@ def past_of(bundle: Bundle, folder: Path) -> Path:
     remedy = "Copy it there from the run, or set history=false where the tables given hold their own past"
     if not past.is_dir():
         raise NotFoundError(f"history: there is no {past}, the events the model was trained on. {remedy}")
-    if fingerprint(load_log(past)) != bundle.facts["fingerprint"]:
+    if fingerprint(load_log(past)) != bundle.facts.get("fingerprint"):
         raise ConfigError(f"history: {past} does not hold the events the model was trained on. {remedy}")
     return past
 
