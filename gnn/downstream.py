@@ -36,6 +36,7 @@ from graphs.folders import whole_file, write_json
 from graphs.ingest import ingest
 from graphs.schema import DataSchema
 from graphs.signatures import check_config
+from graphs.store import fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -354,6 +355,11 @@ def downstream(*, run: str, proof: DownstreamSpec, output: str, about: str | Non
     trained = check_config({key: value for key, value in config.items() if key != "hydra"}).keywords  # type: ignore[attr-defined]
     asked, seed = trained["task"], trained["seed"]
     events = ingest(DataSchema.from_config(dict(trained["data"]))).log
+    if fingerprint(events) != bundle.facts["fingerprint"]:
+        raise ConfigError(
+            f"run: the tables have changed since {source} was trained on them; cut anew, they may be judged by what it "
+            "has learnt. Bring the tables back as they were, or train again"
+        )
     bench = Workbench.lay_out(
         events, trained["split"].apply(events), trained["features"], tasks=asked.nodes, ask_events=asked.events
     )

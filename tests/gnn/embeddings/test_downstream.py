@@ -401,6 +401,10 @@ def test_the_verb_leaves_a_report_and_the_vectors(tmp_path: Path, caplog: pytest
     assert set(rows["space_version"].to_pylist()) == {embedder.space_version}
     page = (output / "report.html").read_text()
     assert "What the trees rest on" in page and "Known rows, part 3" in page
+    # Cut anew, the older half of the tables would be judged by a network that has learnt its labels.
+    table.write_text("\n".join([header, *payments(80)]) + "\n", encoding="utf-8")
+    assert run("downstream", asked) == 2
+    assert "run: the tables have changed since" in caplog.text
 
 
 def test_answers_that_came_later_are_not_learnt_about_users_still_to_be_spoken_of(
