@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import TracebackType
 
@@ -17,9 +18,11 @@ PROJECTED = 5_000
 
 
 class Board:
-    """A writer that closes itself."""
+    """A writer that closes itself, into a `folder` of its own: TensorBoard would draw an earlier run there as one line
+    with this one."""
 
     def __init__(self, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
         self.writer = SummaryWriter(folder)
 
     def __enter__(self) -> Board:

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from gnn.calibration import Calibrator
 from gnn.encoders import FeatureSpace, arrays_of, columns_of, names_of, spaces_from
@@ -98,8 +98,9 @@ class Bundle:
     def _write(self, folder: Path) -> str:
         """Put the files into `folder`; returns the version they have."""
         weights = {f"{i}.{name}": t for i, member in enumerate(self.members) for name, t in member.state_dict().items()}
-        save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / "weights.safetensors")
-        save_file(arrays_of(self.spaces), folder / "spaces.safetensors")
+        weights = {name: tensor.contiguous() for name, tensor in weights.items()}
+        (folder / "weights.safetensors").write_bytes(save(weights))
+        (folder / "spaces.safetensors").write_bytes(save(arrays_of(self.spaces)))
         words = [
             (task, column, word)
             for task, space in self.spaces.items()

@@ -102,7 +102,8 @@ def fit_calibrator(logits: np.ndarray, labels: np.ndarray, *, method: str = "iso
     if method == "isotonic" and fewest >= FEW:
         knots, values = _isotonic_knots(z, y, slope, bias)
         return Calibrator(method, "isotonic", *_continued(knots, values, slope), rows, frauds)
-    few = f"only {frauds:,} frauds among the {rows:,} validation rows: a line instead of isotonic"
+    rare = ("fraud" if frauds <= rows - frauds else "non-fraud") + ("s" if fewest > 1 else "")
+    few = f"only {fewest:,} {rare} among the {rows:,} validation rows: a line instead of isotonic"
     reason = few if method == "isotonic" else None
     centre = np.array([np.median(z)])
     return Calibrator(method, "temperature", *_continued(centre, slope * centre + bias, slope), rows, frauds, reason)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from gnn.encoders import FeatureSpace, arrays_of, columns_of, names_of, spaces_from
@@ -58,7 +58,7 @@ class Checkpoint:
         own = {"data": self.data, "told": dict(self.told), "cut": self.cut, "known_by": self.known_by}
         own["columns"] = columns_of(self.spaces)
         with whole_file(self.path) as made:
-            save_file(kept, made, {"run": json.dumps({**facts, **own})})
+            made.write_bytes(save(kept, {"run": json.dumps({**facts, **own})}))
 
     def encodings(self, fresh: Mapping[str, FeatureSpace]) -> Mapping[str, FeatureSpace]:
         """The encodings that the saved weights go with: a category has its number in them, whatever newer tables hold.

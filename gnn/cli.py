@@ -36,7 +36,7 @@ USAGE = """usage: ringtrace <verb> [group=option] [key=value] …
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; returns the exit code (0 done, 2 configuration, 3 data, 4 not found, 1 our fault)."""
+    """Run one verb; returns the exit code (0 done, 2 configuration or output, 3 data, 4 not found, 1 our fault)."""
     verb, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if verb in ("-h", "--help"):
         print(USAGE.format(verbs="\n".join(f"  {name:<12}{what}" for name, (_, what) in VERBS.items())))

@@ -23,7 +23,7 @@ import yaml
 from scipy.special import expit
 
 from gnn.boosting import LEARNERS, NO_TREES, Rows, Trees
-from gnn.bundle import EVENTS, Bundle
+from gnn.bundle import BUNDLE, EVENTS, Bundle
 from gnn.calibration import fit_calibrator
 from gnn.crossfit import CrossFitSpec, CrossFitted, Networks, Spoken, cross_fit, in_order, rows_of
 from gnn.embedding_table import CLOCK, EMBEDDING, column_names
@@ -32,10 +32,11 @@ from gnn.metrics import Interval, Undefined
 from gnn.report import write_report
 from gnn.workbench import TreeRows, Workbench
 from graphs.errors import ConfigError, NotFoundError
-from graphs.folders import whole_file, write_json
+from graphs.folders import check_replaceable, whole_file, write_json
 from graphs.ingest import ingest
 from graphs.schema import DataSchema
 from graphs.signatures import check_config
+from graphs.store import LOG, fingerprint, save_log
 
 log = logging.getLogger(__name__)
 
@@ -338,10 +339,12 @@ def downstream(*, run: str, proof: DownstreamSpec, output: str, about: str | Non
     """Prove on the data and split of a finished training run what its vectors add to boosted trees.
 
     `about`: "events" or an entity type that the run was asked about (null: its first). Writes into `output`
-    report.html, metrics.json, vectors.parquet (test rows, and known rows by networks that never saw their labels) and
-    the bundle whose space these vectors are of.
+    report.html, metrics.json, vectors.parquet (test rows, and known rows by networks that never saw their labels), the
+    bundle whose space these vectors are of, and the history that `ringtrace embed` looks back at with it.
     """
-    source = Path(run)
+    source, folder = Path(run), Path(output)
+    check_replaceable(folder / "bundle", *BUNDLE)
+    check_replaceable(folder / "history", *LOG)
     if not (source / "bundle" / "bundle.yaml").is_file():
         raise NotFoundError(f"run: {source} is no finished training run: it has no bundle")
     bundle, metrics = Bundle.load(source / "bundle"), json.loads((source / "metrics.json").read_text())
@@ -354,6 +357,11 @@ def downstream(*, run: str, proof: DownstreamSpec, output: str, about: str | Non
     trained = check_config({key: value for key, value in config.items() if key != "hydra"}).keywords  # type: ignore[attr-defined]
     asked, seed = trained["task"], trained["seed"]
     events = ingest(DataSchema.from_config(dict(trained["data"]))).log
+    if fingerprint(events) != bundle.facts["fingerprint"]:
+        raise ConfigError(
+            f"run: the tables have changed since {source} was trained on them; cut anew, they may be judged by what it "
+            "has learnt. Bring the tables back as they were, or train again"
+        )
     bench = Workbench.lay_out(
         events, trained["split"].apply(events), trained["features"], tasks=asked.nodes, ask_events=asked.events
     )
@@ -379,8 +387,8 @@ def downstream(*, run: str, proof: DownstreamSpec, output: str, about: str | Non
     found = prove(
         bench, chosen, stacked, network, proof, trained["evaluation"], seed=seed, threads=trained["trainer"].threads
     )
-    folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
+    save_log(events, folder / "history")
     _write(folder, found, bundle, chosen)
     space = _space_bundle(bundle, bench, chosen, said, trained["evaluation"]).save(folder / "bundle")
     with whole_file(folder / "vectors.parquet") as made:

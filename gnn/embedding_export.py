@@ -28,7 +28,7 @@ from gnn.embedding_schedule import Schedule
 from gnn.embedding_space import Alignment, AlignmentSpec, align
 from gnn.embedding_store import EVENTS, FORMAT, Folder, Space, iso, one_writer, spaces_of, staging, write_manifest
 from gnn.embedding_table import Layout, Provenance, entity_schema, event_schema, vectors_of
-from gnn.scoring import check_amounts
+from gnn.scoring import check_amounts, past_of
 from gnn.splits import instant
 from graphs.errors import ConfigError, NotFoundError
 from graphs.events import MICROSECONDS_PER_DAY
@@ -76,9 +76,9 @@ def export_embeddings(
     model, store = Bundle.load(Path(bundle)), Folder.at(output)
     schema = DataSchema.from_config(dict(data))
     check_amounts(model, schema)
+    past = past_of(model, Path(bundle)) if history else None
     ingested = ingest(schema)
-    past = Path(bundle).parent / "history"
-    embedder = Embedder.of(model, ingested.log, history=past if history and past.is_dir() else None)
+    embedder = Embedder.of(model, ingested.log, history=past)
     embedder, aligned = into_space(embedder, store, alignment, align_to)
     write_vectors(
         embedder,

@@ -19,7 +19,7 @@ from gnn import metrics
 from gnn.calibration import METHODS
 from gnn.metrics import CalibrationBins, Interval, Metric, Undefined
 from graphs.errors import check_fields
-from graphs.events import MICROSECONDS_PER_DAY, UNLABELLED
+from graphs.events import MICROSECONDS_PER_DAY, MISSING, UNLABELLED
 
 TITLES = {
     "temporal_sage": "Ringtrace, causal GraphSAGE",
@@ -102,8 +102,8 @@ class ScoredRows:
 
     `event_time` (rows,) int64 µs UTC; `label` (rows,) in {1, 0, UNLABELLED}; `score` (rows,) probabilities;
     `amount` (rows,) with NaN where there is none, or None where rows have no amounts; `new_entity[role]`
-    (rows,) bool, True where the role's entity had not been seen before the row; `entity` (rows,) which entity the row
-    asks about, by its id, or None where rows are events.
+    (rows,) int8, 1 where the role's entity had not been seen before the row, 0 where it had, MISSING where the row has
+    none; `entity` (rows,) which entity the row asks about, by its id, or None where rows are events.
     """
 
     event_time: np.ndarray
@@ -420,9 +420,10 @@ def _by_week(rows: ScoredRows, floor: np.ndarray | None) -> tuple[GroupRow, ...]
 
 def _by_new_entity(rows: ScoredRows, floor: np.ndarray | None) -> tuple[GroupRow, ...]:
     return tuple(
-        _group_row(f"{role}: {word}", rows, part, floor)
+        _group_row(f"{role}: {word}", rows, new == state, floor)
         for role, new in rows.new_entity.items()
-        for word, part in (("new", new), ("known", ~new))
+        if (new != MISSING).any()
+        for word, state in (("new", 1), ("known", 0))
     )
 
 

@@ -22,7 +22,7 @@ from gnn.encoders import Columns, EventEncoder, FeatureSpace
 from gnn.interop import EVENT, HeteroConv, HeteroData, NodeLoader, SAGEConv, TemporalSampler, to_hetero_data
 from gnn.metrics import Undefined, average_precision
 from gnn.temporal_sage import Head
-from gnn.trainer import EpochRecord, TrainerSpec, smoothed_rate
+from gnn.trainer import EpochRecord, TrainerSpec, refuse_divergence, smoothed_rate
 from gnn.workbench import Phase, TrainedNetworks, Workbench
 from graphs.errors import check_fields
 
@@ -64,27 +64,29 @@ class HeteroSageSpec:
     ) -> TrainedNetworks:
         """Choose the epoch on the validation rows, fit again on all that is known at the cut, score the test rows.
 
-        One network per task. `members` and `spaces` of the outcome are empty: there is no bundle of a reference. What
-        the trainer says of blocks (`block`, `context_days`, `keep_gb`, `label_lag`) and `members` means nothing here.
+        One network per task; best epoch and history are the first one's, of which `on_epoch` is told. `members` and
+        `spaces` of the outcome are empty: there is no bundle of a reference. What the trainer says of blocks (`block`,
+        `context_days`, `keep_gb`, `label_lag`) and `members` means nothing here.
         """
         began = time.perf_counter()
         torch.set_num_threads(trainer.threads)
-        valid, test, history = {}, {}, []
+        valid, test, told = {}, {}, list[tuple[int, list[EpochRecord]]]()
         for task in [*([EVENTS] if bench.events else []), *bench.judged.nodes]:
-            epochs, spaces = trainer.epochs, None
+            epochs, spaces, chose = trainer.epochs, None, None
+            tell = None if told else on_epoch
             if bench.split.has_validation:
                 choosing = _Examples.of(self, bench, bench.choosing, task)
-                run = _Run(self, choosing, trainer, seed)
-                epochs = run.choose(on_epoch)
+                chose = run = _Run(self, choosing, trainer, seed)
+                epochs = run.choose(tell)
                 valid[task] = run.score(choosing)
-                history += run.history
                 spaces = None if trainer.refit else choosing.spaces
             judged = _Examples.of(self, bench, bench.judged, task, spaces=spaces)
             if spaces is None:
                 run = _Run(self, judged, trainer, seed)
-                run.repeat(epochs)
+                run.repeat(epochs, None if chose else tell)
             test[task] = run.score(judged)
-        return TrainedNetworks((), {}, valid, test, epochs, history, time.perf_counter() - began)
+            told.append((epochs, (chose or run).history))
+        return TrainedNetworks((), {}, valid, test, *told[0], time.perf_counter() - began)
 
 
 _Spaces = tuple[FeatureSpace, FeatureSpace | None]
@@ -211,6 +213,7 @@ class _Run:
         self.positive_weight = torch.tensor(trainer.weight(rate))
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=trainer.lr, weight_decay=trainer.weight_decay)
         self.history: list[EpochRecord] = []
+        self.epoch = 0
 
     def choose(self, on_epoch: Callable[[EpochRecord], None] | None) -> int:
         """Train until validation AP stops rising and go back to the best epoch; returns its number (the last where
@@ -229,21 +232,26 @@ class _Run:
             self.network.load_state_dict(weights)
         return best or len(self.history)
 
-    def repeat(self, epochs: int) -> None:
+    def repeat(self, epochs: int, on_epoch: Callable[[EpochRecord], None] | None) -> None:
         """Train for just so many epochs."""
         for _ in range(epochs):
-            self._epoch(validate=False)
+            record = self._epoch(validate=False)
+            if on_epoch is not None:
+                on_epoch(record)
 
     @torch.no_grad()
     def score(self, examples: _Examples) -> np.ndarray:
         """Logits (judged rows,) float32 of the network in its present state."""
         self.network.eval()
         parts = [self.network(batch) for batch in examples.batches(self.spec, examples.judged)]
-        return torch.cat(parts).numpy() if parts else np.zeros(0, np.float32)
+        logits = torch.cat(parts) if parts else torch.zeros(0)
+        refuse_divergence(logits, self.trainer, self.epoch)
+        return logits.numpy()
 
     def _epoch(self, *, validate: bool) -> EpochRecord:
         self.network.train()
-        examples, number, total = self.examples, len(self.history) + 1, 0.0
+        self.epoch += 1
+        examples, number, total = self.examples, self.epoch, 0.0
         rows = examples.fitted[torch.randperm(len(examples.fitted))]
         began = time.perf_counter()
         bar = tqdm(total=len(rows), desc=f"hetero_sage epoch {number}", unit="seed", leave=False, disable=None)
@@ -259,6 +267,7 @@ class _Run:
             total += float(loss.detach()) * len(answer)
             bar.update(len(answer))
         bar.close()
+        refuse_divergence(total, self.trainer, number)
         rate = len(rows) / (time.perf_counter() - began)
         ap = self._validation_ap() if validate else None
         record = EpochRecord(number, total / max(len(rows), 1), ap, rate)

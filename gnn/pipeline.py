@@ -9,7 +9,7 @@ import json
 import logging
 import platform
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -30,13 +30,14 @@ from gnn.hetero_sage import HeteroSageSpec
 from gnn.metrics import Undefined, as_json, auc, average_precision
 from gnn.node_task import NodeTask
 from gnn.report import write_report
-from gnn.scoring import check_amounts, score_tables
+from gnn.scoring import check_amounts, past_of, score_tables
 from gnn.splits import RandomSplit, TimeSplit
 from gnn.temporal_sage import SageSpec
 from gnn.trainer import TrainerSpec
 from gnn.workbench import TrainedNetworks, Workbench
 from graphs.behaviour import BehaviourSpec
 from graphs.errors import ConfigError, NotFoundError, check_fields
+from graphs.events import MISSING
 from graphs.folders import check_replaceable, whole_file, write_json
 from graphs.ingest import Ingested, ingest, ingest_into
 from graphs.leaks import refuse_answer_columns
@@ -143,12 +144,14 @@ def train(
         if isinstance(model, SageSpec):
             for name, vectors in bench.test_embeddings(model, networks, seed=seed).items():
                 board.embeddings(name, vectors, np.where(outcomes[name].scored.label == 1, "fraud", "clean").tolist())
-    version = "control or reference, no bundle"
     if isinstance(model, SageSpec) and model.edges != "shuffled":
         version = Bundle(
         model, features, events.roles, events.event_types, bench.taught, networks.spaces, calibrators,
         networks.members, dict(data), facts,
     ).save(folder / "bundle").version  # fmt: skip
+    else:
+        version = "control or reference, no bundle"
+        shutil.rmtree(folder / "bundle", ignore_errors=True)  # one that is there is an earlier run's
     save_log(events, folder / "history")
     config = yaml.safe_dump(told, sort_keys=False)
     _write_outcomes(folder, version, networks, bench, outcomes, ingested, facts, config)
@@ -177,6 +180,7 @@ def evaluate_run(*, run: str, evaluation: EvaluationSpec, output: str) -> Path:
         again = evaluate(scored, compared, evaluation, model=before["model"])
         judged[task] = without_verdict(again, OLDER_WEIGHTS) if began_at else again
     folder.mkdir(parents=True, exist_ok=True)
+    _drop_other_tasks(folder, judged)
     results = {task: again.to_json() for task, again in judged.items()}
     write_json(folder / "metrics.json", {"began_at": began_at, "evaluation": results})
     for task, again in judged.items():
@@ -205,11 +209,11 @@ def score(
     model = Bundle.load(Path(bundle))
     schema = DataSchema.from_config(dict(data))
     check_amounts(model, schema)
-    past = Path(bundle).parent / "history"
+    past = past_of(model, Path(bundle)) if history else None
     tables = score_tables(
         model,
         ingest(schema),
-        past if history and past.is_dir() else None,
+        past,
         start=start,
         stop=stop,
         as_of=as_of,
@@ -217,6 +221,8 @@ def score(
     )
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
+    for other in _named(folder / "summary.json") - tables.tables.keys():
+        (folder / f"{other}.parquet").unlink(missing_ok=True)  # an earlier run's, which would pass for this one's
     for name, table in tables.tables.items():
         _write_table(folder / f"{name}.parquet", table)
     write_json(folder / "summary.json", tables.summary)
@@ -375,6 +381,7 @@ def _write_outcomes(
         "history": history,
         "evaluation": {name: outcome.judged.to_json() for name, outcome in outcomes.items()},
     }
+    _drop_other_tasks(folder, outcomes)
     write_json(folder / "metrics.json", metrics)
     for name, outcome in outcomes.items():
         _write_scores(folder / f"test_scores{_suffix(name)}.parquet", outcome)
@@ -387,6 +394,24 @@ def _write_outcomes(
             validation=ingested.report,
             config=config,
         )
+
+
+def _drop_other_tasks(folder: Path, tasks: Collection[str]) -> None:
+    """Remove what an earlier run left in `folder` of tasks that this one has not: it would pass for this one's."""
+    for task in _named(folder / "metrics.json", "evaluation") - set(tasks):
+        for name in (f"test_scores{_suffix(task)}.parquet", f"report{_suffix(task)}.html"):
+            (folder / name).unlink(missing_ok=True)
+
+
+def _named(path: Path, *keys: str) -> set[str]:
+    """The names below `keys` in a file of JSON that an earlier run has left; none where there is no such file."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        for key in keys:
+            told = told[key]
+    except (OSError, ValueError, LookupError, TypeError):
+        return set()
+    return set(told) if isinstance(told, dict) else set()
 
 
 def _suffix(task: str) -> str:
@@ -431,7 +456,7 @@ def _write_scores(path: Path, outcome: Outcome) -> None:
         "amount": amount,
         "score": scored.score,
     }
-    columns |= {f"new.{role}": new for role, new in scored.new_entity.items()}
+    columns |= {f"new.{role}": pa.array(new == 1, mask=new == MISSING) for role, new in scored.new_entity.items()}
     columns |= {f"compared.{n}": said for n, said in outcome.compared.items() if not isinstance(said, Undefined)}
     _write_table(path, pa.table(columns))
 
@@ -447,7 +472,11 @@ def _read_scores(
         return table[name].to_numpy()
 
     amount = column("amount")
-    new = {n.removeprefix("new."): column(n) for n in table.column_names if n.startswith("new.")}
+    new = {
+        name.removeprefix("new."): table[name].cast(pa.int8()).fill_null(MISSING).to_numpy()
+        for name in table.column_names
+        if name.startswith("new.")
+    }
     times = table["event_time"].cast(pa.int64()).to_numpy()
     known = amount if np.isfinite(amount).any() else None
     entity = None if task == EVENTS else column(task)

@@ -106,6 +106,7 @@ def render_report(
         reasons=_reasons(evaluation),
         figures=_figures(evaluation),
         training=_training(history),
+        chosen=any(record.get("valid_ap") is not None for record in history),
         weeks=evaluation.by_week,
         importance=importance,
         stacked=stacked,

@@ -18,13 +18,13 @@ from gnn.bundle import EVENTS, Bundle
 from gnn.encoders import ABSENT, UNSEEN, Columns
 from gnn.nodes import NodeInputs, NodeQuestions, graph_columns, node_columns
 from gnn.splits import instant
-from graphs.errors import ConfigError
+from graphs.errors import ConfigError, NotFoundError
 from graphs.events import ALWAYS, MADE_ID, MISSING, UNLABELLED, EventLog
 from graphs.history import event_keys, known_at, with_labels_of, without_events_of
 from graphs.ingest import Ingested
 from graphs.report import shown_time
 from graphs.schema import DataSchema
-from graphs.store import load_log
+from graphs.store import fingerprint, load_log
 from graphs.temporal_graph import TemporalGraph
 
 log = logging.getLogger(__name__)
@@ -107,6 +107,20 @@ def score_tables(
             "not_known_yet": len(graph.log.entity_ids[entity_type]) - scored,
         }
     return ScoredTables(tables, summary)
+
+
+def past_of(bundle: Bundle, folder: Path) -> Path:
+    """Where the events lie that the model was trained on: its run keeps them beside the bundle's `folder`.
+
+    NotFoundError where there are none, ConfigError where they are not these: without them every entity would be new.
+    """
+    past = folder.parent / "history"
+    remedy = "Copy it there from the run, or set history=false where the tables given hold their own past"
+    if not past.is_dir():
+        raise NotFoundError(f"history: there is no {past}, the events the model was trained on. {remedy}")
+    if fingerprint(load_log(past)) != bundle.facts.get("fingerprint"):
+        raise ConfigError(f"history: {past} does not hold the events the model was trained on. {remedy}")
+    return past
 
 
 def new_entities(graph: TemporalGraph, rows: np.ndarray) -> dict[str, np.ndarray]:

@@ -23,6 +23,9 @@ from graphs.events import MICROSECONDS_PER_DAY, NEVER
 
 log = logging.getLogger(__name__)
 
+MOST_THREADS = 1024
+"""More than this end the process where the machine cannot make them, without a word from anybody."""
+
 
 @dataclass(frozen=True)
 class TrainerSpec:
@@ -56,10 +59,7 @@ class TrainerSpec:
 
     def __post_init__(self) -> None:
         weight, context = self.positive_weight, self.context_days
-        checks = {
-            name: (getattr(self, name) >= 1, "at least 1")
-            for name in ("epochs", "block", "patience", "members", "threads")
-        }
+        checks = {name: (getattr(self, name) >= 1, "at least 1") for name in ("epochs", "block", "patience", "members")}
         checks |= {name: (0 < getattr(self, name) < np.inf, "more than 0") for name in ("lr", "clip")}
         checks |= {
             "weight_decay": (0 <= self.weight_decay < np.inf, "0 or more"),
@@ -69,6 +69,7 @@ class TrainerSpec:
             ),
             "label_lag": (0 <= self.label_lag <= 1, "a share in [0, 1]"),
             "context_days": (context is None or 0 <= context < np.inf, "0 or more, or null"),
+            "threads": (1 <= self.threads <= MOST_THREADS, f"1 to {MOST_THREADS}"),
             "keep_gb": (0 <= self.keep_gb < np.inf, "0 or more"),
             "device": (_device_kind(self.device) in ("cpu", "cuda"), "cpu, cuda or cuda:1 …"),
         }
@@ -140,13 +141,17 @@ def fit(
     The best epoch is the one of highest validation AP (mean over the targets that have one); where validation is
     undefined, the last. With `epochs` it runs just that many and keeps the last: that is the refit. With
     `checkpoint`, a killed run goes on from its last whole epoch and ends bit for bit where it would have; on other
-    data a new training begins at the weights it left. Raises ConfigError where the checkpoint is of a training that
+    data a new training begins at the weights it left. `on_epoch` is told of every epoch, first of those that were done
+    before a kill. Raises ConfigError where the checkpoint is of a training that
     was told otherwise, or has learnt what is judged now, where there is no label to fit, or the loss grows beyond all
     bounds.
     """
     run = _Run(model, inputs, spec, seed, events, tuple(nodes), epochs)
     if checkpoint is not None:
         run.load(checkpoint)
+    if on_epoch is not None:
+        for record in run.history:
+            on_epoch(record)
     with tqdm(total=spec.epochs if epochs is None else epochs, initial=len(run.history), unit="epoch", desc="train",
               disable=None) as bar:  # fmt: skip
         while not run.finished:
@@ -215,7 +220,7 @@ class _Run:
             level[: self.spans[0][0]] = 0  # what validation left there, a resumed run would not have
         for low, high in tqdm(self.spans, desc=f"epoch {number + 1}", unit="block", leave=False, disable=None):
             total += self._block(low, high, draw)
-        self._refuse_divergence(total)
+        refuse_divergence(total, self.spec, number + 1)
         seconds = time.perf_counter() - began
         rate = sum(high - low for low, high in self.spans) / seconds
         ap = self.validate() if self.fixed_epochs is None else None
@@ -226,14 +231,6 @@ class _Run:
             self.best = (number + 1, ap, weights)
         log.info("epoch %d: loss %.5f, validation AP %s, %.0f events/s", record.epoch, record.loss, ap, rate)
         return record
-
-    def _refuse_divergence(self, said: float | Tensor) -> None:
-        """ConfigError unless all that the network `said`, loss or logits, is finite."""
-        if not torch.isfinite(torch.as_tensor(said)).all():
-            raise ConfigError(
-                f"trainer.lr: training diverged in epoch {len(self.history) + 1}, its loss or scores are not finite; "
-                f"lower trainer.lr ({self.spec.lr:g}) or trainer.clip ({self.spec.clip:g})"
-            )
 
     def _block(self, low: int, high: int, draw: np.random.Generator) -> float:
         rows = np.flatnonzero(self.events.fit[low:high]) if self.events is not None else np.zeros(0, np.int64)
@@ -286,13 +283,13 @@ class _Run:
                 rows = torch.from_numpy(np.flatnonzero(self.events.valid))
                 at = rows.to(self.device)
                 scores = self.model.event_logits(cache.levels[0][at], cache.levels[-1][at])
-                self._refuse_divergence(scores)
+                refuse_divergence(scores, self.spec, len(self.history) + 1)
                 found.append(_average_precision(self.events.label[rows], scores.cpu()))
             for node in self.nodes:
                 rows_of = np.flatnonzero(node.valid)
                 if len(rows_of):
                     scores = node.inputs.logits(self.model, cache, rows_of, start=len(self.inputs))
-                    self._refuse_divergence(scores)
+                    refuse_divergence(scores, self.spec, len(self.history) + 1)
                     found.append(_average_precision(node.label[rows_of], scores.cpu()))
         defined = [value for value in found if value is not None]
         return float(np.mean(defined)) if defined else None
@@ -381,6 +378,15 @@ class _Run:
             rate = _rate(node)
             self.model.node_head(node.inputs.questions.entity_type).head.start_at(rate)
             self.node_weights[place] = self.spec.weight(rate)
+
+
+def refuse_divergence(said: float | Tensor, spec: TrainerSpec, epoch: int) -> None:
+    """ConfigError unless all that a network `said` in an epoch, loss or logits, is finite."""
+    if not torch.isfinite(torch.as_tensor(said)).all():
+        raise ConfigError(
+            f"trainer.lr: training diverged in epoch {epoch}, its loss or scores are not finite; "
+            f"lower trainer.lr ({spec.lr:g}) or trainer.clip ({spec.clip:g})"
+        )
 
 
 def event_loss(logits: Tensor, label: Tensor, weight: float, expected: float) -> Tensor:

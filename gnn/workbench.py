@@ -34,7 +34,7 @@ from gnn.temporal_sage import SageSpec, TemporalSage
 from gnn.trainer import EpochRecord, EventTarget, Fitted, NodeTarget, TrainerSpec, fit
 from graphs.behaviour import BehaviourSpec
 from graphs.errors import ConfigError
-from graphs.events import NEVER, EventLog
+from graphs.events import MISSING, NEVER, EventLog
 from graphs.temporal_graph import TemporalGraph
 
 log = logging.getLogger(__name__)
@@ -207,7 +207,11 @@ class Workbench:
             ids = self.keys(task, rows)[task].to_numpy(zero_copy_only=False)
             return ScoredRows(self.judged.nodes[task].questions.as_of[rows], label, score, entity=ids)
         amount = self.log.amount[rows] if np.isfinite(self.log.amount[rows]).any() else None
-        new = new_entities(self.judged.graph, rows)
+        new, nobody = new_entities(self.judged.graph, rows), self.log.entities[rows] == MISSING
+        new = {
+            role.name: np.where(nobody[:, slot], MISSING, new[role.name]).astype(np.int8)
+            for slot, role in enumerate(self.log.roles)
+        }
         return ScoredRows(self.log.event_time[rows], label, score, amount, new)
 
     # ------------------------------------------------------------ networks
@@ -222,6 +226,11 @@ class Workbench:
         on_epoch: Callable[[EpochRecord], None] | None = None,
     ) -> TrainedNetworks:
         """Choose the epoch on the validation rows, train the members that are judged, score the test rows."""
+        if self.split.has_validation and not trainer.refit and trainer.members > 1:
+            raise ConfigError(
+                f"trainer.members: got {trainer.members}, but with trainer.refit=false the network that chose the "
+                "epoch is judged, and it is one. Set trainer.members=1, or trainer.refit=true"
+            )
         torch.set_num_threads(trainer.threads)
         began = time.perf_counter()
         if not self.split.has_validation:

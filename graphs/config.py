@@ -7,6 +7,7 @@ override to write instead; relative paths always mean the folder the user is in.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import logging
 import os
@@ -15,7 +16,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from graphs.errors import ConfigError, DataError, NotFoundError, RingtraceError
-from graphs.folders import kept_records, write_text
+from graphs.folders import alone_in, kept_records, write_text
 from graphs.logs import log_to, mask
 from graphs.signatures import INPUT_PATHS, OUTPUT, check_config, check_outputs, nearest
 
@@ -318,7 +319,7 @@ class _Job:
         try:
             verb = check_config(values)
             check_outputs(values)
-            with kept_records(run_folder):
+            with _full_disk_told(), _kept_apart(values, run_folder), kept_records(run_folder):
                 save_config(values, run_folder)
                 result = verb()
         except RingtraceError as error:
@@ -331,6 +332,23 @@ class _Job:
                 raise _JobFailedError(self.exit_code) from None
             return
         log.info("done: %s", result if isinstance(result, Path) else values.get("output", self.verb))
+
+
+def _kept_apart(values: Mapping[str, Any], run_folder: Path) -> AbstractContextManager[None]:
+    """Keep other runs out of the folder that the results go to, but not out of one where only the log lies."""
+    own = OUTPUT in values and Path(values[OUTPUT]).resolve() == run_folder.resolve()
+    return alone_in(run_folder) if own else nullcontext()
+
+
+@contextmanager
+def _full_disk_told() -> Iterator[None]:
+    """ConfigError where there is no room for what a verb writes, which is no fault of ours."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        raise ConfigError(f"output: {os.strerror(error.errno)}; make room, or choose another folder") from error
 
 
 class _JobFailedError(Exception):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import logging
+import os
 import shutil
 import tempfile
 import time
@@ -16,6 +19,8 @@ import yaml
 from graphs.errors import ConfigError, NotFoundError, RingtraceError
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 RECORDS = ("config.yaml", "run.json", "validation.json")
 """What a run says of itself, beside its results and its log."""
@@ -105,6 +110,26 @@ def verb_of(folder: Path) -> str | None:
     except (OSError, ValueError, yaml.YAMLError):
         return None
     return told.get("_target_") if isinstance(told, dict) and _beside_records(folder) else None
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """ConfigError where another run is at work in `folder`: what both leave would be a mixture. A run that is killed
+    gives the folder up."""
+    there = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(there, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(there)
+        raise ConfigError(
+            f"output: another run is writing to {folder}; wait for it, or choose another folder"
+        ) from error
+    except OSError as error:
+        log.info("%s has no locks (%s): see to it that no other run writes there", folder, error.strerror)
+    try:
+        yield
+    finally:
+        os.close(there)
 
 
 @contextmanager

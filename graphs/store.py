@@ -147,7 +147,8 @@ def _features(
 
 def _write(path: Path, column: np.ndarray | pa.StringArray) -> None:
     if isinstance(column, np.ndarray):
-        np.save(f"{path}.npy", column, allow_pickle=False)
+        with pa.OSFile(f"{path}.npy", "wb") as sink:  # into a file of Python's own NumPy tells a full disk by no errno
+            np.save(sink, column, allow_pickle=False)
         return
     table = pa.table({"text": column})
     with pa.OSFile(f"{path}.arrow", "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from graphs.config import run
 
@@ -136,6 +137,29 @@ def test_a_finished_run_stays_whole_where_another_fails(folder: Path, trained: P
     assert {path: path.read_bytes() for path in kept.rglob("*") if path.is_file() and path.suffix != ".log"} == before
 
 
+BOTH = ("task=events_and_users", "task.nodes.0.every_days=1", "task.nodes.0.active_days=3")
+
+
+def test_nothing_of_an_earlier_run_passes_for_what_the_next_one_there_says(folder: Path, tmp_path: Path) -> None:
+    where, again = tmp_path / "run", tmp_path / "again"
+    for settings, kinds in ((BOTH, {"", "_user"}), (("model=hetero_sage",), {""})):
+        train(write(tmp_path / "history.csv", payments()), where, *settings)
+        assert run("evaluate", [f'run="{where}"', f'output="{again}"']) == 0
+        assert {path.stem.removeprefix("test_scores") for path in where.glob("test_scores*")} == kinds
+        for judged in (where, again):
+            assert {path.stem.removeprefix("report") for path in judged.glob("report*")} == kinds
+        assert (where / "bundle").exists() == ("_user" in kinds)
+
+
+def test_scores_of_entities_go_when_the_next_run_there_scores_events_alone(folder: Path, tmp_path: Path) -> None:
+    table = write(tmp_path / "history.csv", payments())
+    bundle = train(table, tmp_path / "run", *BOTH) / "bundle"
+    for entities, there in (("[user]", {"events", "user"}), ("[]", {"events"})):
+        told = [f'data.path="{table}"', f'bundle="{bundle}"', "history=false", f'output="{tmp_path / "scores"}"']
+        assert run("score", ["data=payments", *told, f"entities={entities}"]) == 0
+        assert {path.stem for path in (tmp_path / "scores").glob("*.parquet")} == there
+
+
 # ---------------------------------------------------------------- C19 absent types
 
 
@@ -178,6 +202,15 @@ def test_c19_a_file_without_any_device_is_scored_and_trained_on(island_run: Path
     assert all(0 <= row["score"] <= 1 for row in score(island_run, bare, "history=false").values())
     output = train(write(tmp_path / "bare.csv", bare), tmp_path / "bare", "split.test_share=0.3")
     assert json.loads((output / "run.json").read_text())["entities"]["device"] == 0
+
+
+def test_c19_payments_without_a_device_have_no_known_device(island_run: Path, tmp_path: Path) -> None:
+    assert run("evaluate", [f'run="{island_run}"', f'output="{tmp_path / "again"}"']) == 0
+    assert pq.read_table(island_run / "test_scores.parquet")["new.device"].null_count == 4
+    for judged in (island_run, tmp_path / "again"):
+        groups = json.loads((judged / "metrics.json").read_text())["evaluation"]["events"]["by_new_entity"]
+        rows = {group["group"]: group["rows"] for group in groups}
+        assert rows["user: new"] + rows["user: known"] == 4 and not any("device" in name for name in rows)
 
 
 # ---------------------------------------------------------------- C22 same data, same seed
@@ -243,6 +276,19 @@ def test_scoring_the_table_a_model_was_trained_on_counts_every_event_once(traine
     assert score(trained, payments()) == score(trained, payments(), "history=false")
 
 
+def test_a_past_that_is_missing_or_another_is_told(
+    trained: Path, island_run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(trained / "bundle", tmp_path / "copy" / "bundle")
+    where = [f'data.path="{write(tmp_path / "new.csv", [PROBE])}"', f'bundle="{tmp_path / "copy" / "bundle"}"']
+    for code, told in ((4, "history: there is no"), (2, "does not hold the events the model was trained on")):
+        for verb in ("score", "export_embeddings"):
+            caplog.clear()
+            assert run(verb, ["data=payments", *where, f'output="{tmp_path / verb}"']) == code
+            assert told in caplog.text
+        shutil.copytree(island_run / "history", tmp_path / "copy" / "history", dirs_exist_ok=True)
+
+
 def test_a_run_that_is_resumed_ends_in_the_same_model(trained: Path, folder: Path, tmp_path: Path) -> None:
     resumed = train(folder / "history.csv", tmp_path / "resumed", "seed=3", f'resume_from="{trained}"')
     weights = [(each / "bundle" / "weights.safetensors").read_bytes() for each in (trained, resumed)]
@@ -286,8 +332,7 @@ def test_a_sweep_is_a_command_like_any_other(folder: Path, trained: Path, tmp_pa
 
 
 def test_every_task_of_a_run_is_judged_again(folder: Path, trained: Path, tmp_path: Path) -> None:
-    task = ["task=events_and_users", "task.nodes.0.every_days=1", "task.nodes.0.active_days=3"]
-    both = train(folder / "history.csv", tmp_path / "both", *task)
+    both = train(folder / "history.csv", tmp_path / "both", *BOTH)
     again = tmp_path / "again"
     assert run("evaluate", [f'run="{both}"', "evaluation.alert_budget=3", f'output="{again}"']) == 0
     assert {path.parent.name for path in (both / "tensorboard").rglob("tensors.tsv")} == {"events", "user"}
@@ -318,6 +363,17 @@ def test_the_network_stands_beside_every_floor(folder: Path, trained: Path, tmp_
     floors = {"class_rate", "lightgbm_raw", "lightgbm_aggregates", "no_edges", "shuffled_edges"}
     assert {name.removeprefix("compared.") for name in scores if name.startswith("compared.")} == floors
     assert len({tuple(scores[name]) for name in ("score", "compared.no_edges", "compared.shuffled_edges")}) == 3
+
+
+def test_tensorboard_shows_one_training_from_its_first_epoch_on(folder: Path, trained: Path, tmp_path: Path) -> None:
+    where = tmp_path / "run"
+    train(folder / "history.csv", where, "seed=4")
+    train(folder / "history.csv", where, "seed=3", f'resume_from="{trained}"')
+    board = EventAccumulator(str(where / "tensorboard")).Reload()
+    losses = [
+        (record["epoch"], record["loss"]) for record in json.loads((where / "metrics.json").read_text())["history"]
+    ]
+    assert [(shown.step, shown.value) for shown in board.Scalars("train/loss")] == losses
 
 
 def test_tensorboard_shows_training_judgement_and_embeddings(trained: Path) -> None:

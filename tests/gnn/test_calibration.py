@@ -67,11 +67,12 @@ def test_perfectly_separated_rows_do_not_become_certain() -> None:
     assert 0 < probability[0] < 0.01 and 0.95 < probability[1] < 1 and probability[1] < probability[2]
 
 
-def test_few_frauds_give_a_line_and_say_so() -> None:
-    logits, labels = np.linspace(-3, 3, 200), np.repeat([0, 1], [197, 3])
+@pytest.mark.parametrize(("frauds", "few"), [(3, "3 frauds"), (1, "1 fraud"), (197, "3 non-frauds")])
+def test_few_rows_of_a_class_give_a_line_and_say_so(frauds: int, few: str) -> None:
+    logits, labels = np.linspace(-3, 3, 200), np.repeat([0, 1], [200 - frauds, frauds])
     calibrator = fit_calibrator(logits, labels)
     assert calibrator.fitted == "temperature" and len(calibrator.knots) == 3
-    assert calibrator.reason == "only 3 frauds among the 200 validation rows: a line instead of isotonic"
+    assert calibrator.reason == f"only {few} among the 200 validation rows: a line instead of isotonic"
 
 
 @pytest.mark.parametrize(("label", "missing"), [(0, "fraud"), (1, "non-fraud")])

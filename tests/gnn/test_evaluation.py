@@ -12,7 +12,7 @@ from scipy.special import expit
 from gnn.evaluation import EvaluationSpec, ScoredRows, evaluate
 from gnn.metrics import Interval, Undefined
 from graphs.errors import ConfigError
-from graphs.events import MICROSECONDS_PER_DAY, UNLABELLED
+from graphs.events import MICROSECONDS_PER_DAY, MISSING, UNLABELLED
 
 SPEC = EvaluationSpec(alert_budget=20, bootstrap=60)
 START = 1_740_960_000_000_000  # Monday 2025-03-03T00:00Z
@@ -142,10 +142,12 @@ def test_weeks_start_on_monday_and_hold_all_rows() -> None:
     assert isinstance(result.by_week[0].floor_ap, float)
 
 
-def test_new_and_known_entities_are_judged_apart() -> None:
-    result = evaluate(world()[0], {}, SPEC)
+def test_new_and_known_entities_are_judged_apart_and_rows_without_one_are_neither() -> None:
+    scored, nobody = world()[0], np.full(4000, MISSING, np.int8)
+    card = np.where(np.arange(4000) < 1000, MISSING, scored.new_entity["card"])
+    result = evaluate(replace(scored, new_entity={"card": card, "sender": nobody}), {}, SPEC)
     assert [row.group for row in result.by_new_entity] == ["card: new", "card: known"]
-    assert sum(row.rows for row in result.by_new_entity) == 4000
+    assert sum(row.rows for row in result.by_new_entity) == 3000
     assert result.by_new_entity[0].floor_ap == Undefined("no tabular floor")
 
 

@@ -100,6 +100,20 @@ def test_entities_are_judged_beside_events(random_log: Callable[..., EventLog]) 
     assert np.isfinite(said.test["user"]).all()
 
 
+@pytest.mark.parametrize("valid_share", [0.3, 0.0])
+def test_epochs_told_are_those_of_the_first_task(random_log: Callable[..., EventLog], valid_share: float) -> None:
+    log, task, told = random_log(5, 200), NodeTask("user", every_days=2.0, active_days=5.0), []
+    split = TimeSplit(test_share=0.3, valid_share=valid_share).apply(log)
+    bench = Workbench.lay_out(log, split, BehaviourSpec(windows_hours=(24,), label_windows_hours=(24,)), tasks=[task])
+    said = SPEC.train(bench, TRAINER, seed=1, on_epoch=told.append)
+    assert [record.epoch for record in told] == [1, 2] and list(said.history) == told
+
+
+def test_a_training_that_diverges_says_in_which_epoch(random_log: Callable[..., EventLog]) -> None:
+    with pytest.raises(ConfigError, match=r"diverged in epoch 1.*lower trainer\.lr \(1e\+30\)"):
+        train(random_log(1, 200), trainer=replace(TRAINER, lr=1e30))
+
+
 def test_faulty_sizes_are_refused() -> None:
     for fault in ({"fanouts": ()}, {"fanouts": (3, 0)}, {"width": 0}, {"batch": 0}, {"bins": -1}, {"dropout": 1.0}):
         with pytest.raises(ConfigError):

@@ -109,6 +109,14 @@ def test_sections_without_content_are_left_out() -> None:
     assert "<h2>Training</h2>" in render_report(no_fraud(), title="Nothing", history=HISTORY)
 
 
+def test_a_training_without_validation_was_not_chosen_by_it() -> None:
+    chosen, kept = "Chosen on the validation part", "the last one was kept"
+    last = [{**record, "valid_ap": None} for record in HISTORY]
+    for history, there, absent in ((HISTORY, chosen, kept), (last, kept, chosen)):
+        page = render_report(judged(), title="Spring", history=history)
+        assert there in page and absent not in page
+
+
 def test_facts_and_configuration_are_shown() -> None:
     facts = {"fingerprint": "9c1f", "seed": 20250, "entities": {"user": 41210}}
     page = render_report(judged(), title="Spring", facts=facts, config="model:\n  k: 8\n")

@@ -102,13 +102,14 @@ def test_a_training_without_a_label_is_told(setting: Callable[[], Setting]) -> N
 
 def test_settings_out_of_range_are_told_all_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
-        TrainerSpec(epochs=-1, lr=-1, weight_decay=-1, label_lag=5, context_days=-3, device="gpu")
+        TrainerSpec(epochs=-1, lr=-1, weight_decay=-1, label_lag=5, context_days=-3, device="gpu", threads=10**6)
     assert str(caught.value).splitlines() == [
         "trainer.epochs: got -1, expected at least 1",
         "trainer.lr: got -1, expected more than 0",
         "trainer.weight_decay: got -1, expected 0 or more",
         "trainer.label_lag: got 5, expected a share in [0, 1]",
         "trainer.context_days: got -3, expected 0 or more, or null",
+        "trainer.threads: got 1000000, expected 1 to 1024",
         "trainer.device: got 'gpu', expected cpu, cuda or cuda:1 …",
     ]
     with pytest.raises(ConfigError) as caught:

@@ -103,6 +103,11 @@ def test_where_no_answer_lies_within_the_tables_nobody_is_judged_and_that_is_tol
     assert judged.outcome == "none" and isinstance(judged["temporal_sage"].ap, Undefined)
 
 
+def test_members_that_no_refit_would_make_are_refused(laid_out: Workbench) -> None:
+    with pytest.raises(ConfigError, match=r"trainer\.members: got 3, but with trainer\.refit=false"):
+        laid_out.train_networks(SageSpec(width=8), TrainerSpec(refit=False, members=3), seed=0)
+
+
 def test_nothing_before_the_first_day_of_training_answers_a_question(laid_out: Workbench) -> None:
     split = TimeSplit(train_from="1970-01-21", test_from="1970-03-22", valid_share=0.3).apply(laid_out.log)
     task = NodeTask("user", every_days=5, active_days=5)

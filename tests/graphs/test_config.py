@@ -1,5 +1,6 @@
 """The command line against a small set of configs and verbs of its own, so that nothing else can break it."""
 
+import errno
 import sys
 import types
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import yaml
 
 from graphs.config import compose, run
 from graphs.errors import ConfigError, DataError, Fault, NotFoundError
+from graphs.folders import alone_in
 
 BASE = (Path(__file__).parents[2] / "configs" / "base.yaml").read_text()
 TRAIN = """
@@ -42,6 +44,8 @@ def train(*, model: Model, seed: int, file: str, output: str, resume_from: str |
         raise KeyError("ana@example.org")
     if seed == 16:
         raise KeyboardInterrupt
+    if seed == 17:
+        raise OSError(errno.ENOSPC, "Error writing bytes")
     return Path(output)
 
 
@@ -179,6 +183,20 @@ def test_a_users_fault_shows_no_traceback_and_no_card_number(cli):
 def test_our_own_fault_shows_a_masked_traceback_and_says_so(cli):
     told = cli("seed=15")[1]
     assert "Traceback" in told and "fault in Ringtrace" in told and "ana@example.org" not in told
+
+
+def test_a_full_disk_is_told_in_one_line(cli):
+    code, told = cli("seed=17")
+    assert code == 2 and "output: No space left on device; make room" in told and "Traceback" not in told
+
+
+def test_two_runs_at_once_do_not_mix_in_one_folder(cli):
+    assert cli("output=out")[0] == 0
+    before = Path("out/config.yaml").read_text()
+    with alone_in(Path("out")):
+        code, told = cli("seed=5", "output=out")
+    assert code == 2 and "output: another run is writing to" in told
+    assert Path("out/config.yaml").read_text() == before and cli("seed=5", "output=out")[0] == 0
 
 
 def test_debug_shows_the_traceback(cli, monkeypatch):
